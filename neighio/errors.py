@@ -1,0 +1,110 @@
+"""Every error that neighio raises on purpose.
+
+Anything else that leaves the library is a bug. Life-cycle errors (a closed table, a busy resource,
+would-block) are trio's own.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+__all__ = [
+    "AdminError",
+    "DeviceGone",
+    "DuplicateAddress",
+    "InternalError",
+    "InvalidAddress",
+    "MalformedFrame",
+    "NeighioError",
+    "NotPermitted",
+    "PacketDropped",
+    "SubscriberOverflow",
+    "TableFull",
+    "Unreachable",
+]
+
+
+class NeighioError(Exception):
+    """The base of every error of this library."""
+
+
+class InvalidAddress(NeighioError, ValueError):
+    """An address, a zone or a device that cannot be meant: nothing was changed."""
+
+
+class Unreachable(NeighioError, OSError):
+    """Nobody answered for the address, or an administrator ended the resolution (EHOSTUNREACH)."""
+
+    def __init__(self, message: str = os.strerror(errno.EHOSTUNREACH)) -> None:
+        super().__init__(errno.EHOSTUNREACH, message)
+
+
+class TableFull(NeighioError, OSError):
+    """The table is at gc_thresh3 and forced garbage collection freed nothing (ENOBUFS)."""
+
+    def __init__(self, message: str = "neighbour table overflow") -> None:
+        super().__init__(errno.ENOBUFS, message)
+
+
+class DeviceGone(NeighioError):
+    """The device was removed, detached, taken down or flushed while the caller waited on it."""
+
+
+class PacketDropped(NeighioError):
+    """A packet left the resolution queue without being sent: overflow, flush or destruction."""
+
+
+class AdminError(NeighioError, OSError):
+    """An administrative request was refused, with the errno and the text that netlink would give.
+
+    ``AdminError(errno.EEXIST, ...)`` is also a :class:`FileExistsError`, ``AdminError(errno.ENOENT,
+    ...)`` also a :class:`FileNotFoundError`.
+    """
+
+    def __new__(cls, code: int, text: str | None = None) -> AdminError:
+        return super().__new__(_ADMIN_CLASSES.get(code, cls), code, text)
+
+    def __init__(self, code: int, text: str | None = None) -> None:
+        super().__init__(code, text if text is not None else os.strerror(code))
+
+
+class _AdminExists(AdminError, FileExistsError):
+    pass
+
+
+class _AdminAbsent(AdminError, FileNotFoundError):
+    pass
+
+
+_ADMIN_CLASSES: dict[int, type[AdminError]] = {
+    errno.EEXIST: _AdminExists,
+    errno.ENOENT: _AdminAbsent,
+}
+
+
+class DuplicateAddress(NeighioError):
+    """Another station uses the address that was to be added."""
+
+
+class MalformedFrame(NeighioError):
+    """Octets that are no valid message. ``reason`` is the name of the drop counter."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotPermitted(NeighioError, PermissionError):
+    """The process lacks a capability (EPERM). The message says which, and how to get it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(errno.EPERM, message)
+
+
+class SubscriberOverflow(NeighioError):
+    """A subscription fell behind its bounded queue and was ended; subscribe again to catch up."""
+
+
+class InternalError(NeighioError):
+    """A bug in neighio."""
