@@ -1,0 +1,77 @@
+# `make help` lists the targets. Each makes what it needs first, in .venv; GNU make 3.81 suffices.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+SOURCES := $(wildcard neighio tests examples benchmarks tools docs)
+
+# The environment holds this folder's name and an interpreter: it is of no use where either has gone.
+ifneq ($(shell test "`cat $(VENV)/stamp-run 2>/dev/null`" = "`pwd -P`" && $(PYTHON) -c '' 2>/dev/null && echo good),good)
+STALE := stale
+endif
+
+.PHONY: help demo test check lint typing door docs wheel clean stale
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo     watch neighbours live and die (under 20 s, no root)'
+	@echo 'make test     run the tests; PYTEST_ARGS="-k name" narrows them'
+	@echo 'make check    everything below, in this order'
+	@echo '  make lint     ruff (check and format), flake8-async'
+	@echo '  make typing   mypy --strict, pyright --verifytypes'
+	@echo '  make door     layers, what importing brings in, README code, packaging'
+	@echo '  make docs     the documentation, in docs/_build/html; warnings are errors'
+	@echo '  make wheel    the tests, against the built wheel'
+	@echo 'make clean    remove the environment, caches and everything built'
+
+$(VENV)/stamp-run: pyproject.toml tools/setup $(STALE)
+	@sh tools/setup run
+
+$(VENV)/stamp-test: $(VENV)/stamp-run
+	@sh tools/setup test
+
+$(VENV)/stamp-dev: $(VENV)/stamp-test
+	@sh tools/setup dev
+
+$(VENV)/stamp-wheel: $(VENV)/stamp-dev
+	@sh tools/setup wheel
+
+demo: $(VENV)/stamp-run
+	@echo 'demo: neighbours on a private network'
+	@$(PYTHON) -m neighio demo
+
+test: $(VENV)/stamp-test
+	@echo 'test: the whole suite'
+	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+check: lint typing door docs wheel
+	@echo 'check: all passed'
+
+# A public coroutine must checkpoint on every return (910, 911) and never loop without one (913); tests need not.
+lint: $(VENV)/stamp-dev
+	@echo 'lint: ruff, flake8-async'
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m flake8_async --enable=ASYNC,ASYNC900,ASYNC910,ASYNC911,ASYNC913 `find neighio $(wildcard examples) -name '*.py'`
+	@$(PYTHON) -m flake8_async --enable=ASYNC,ASYNC900 `find $(filter-out neighio examples,$(SOURCES)) -name '*.py'`
+
+typing: $(VENV)/stamp-dev
+	@echo 'typing: mypy, pyright'
+	@$(PYTHON) -m mypy --strict neighio tests docs/conf.py $(wildcard examples/*.py benchmarks/*.py)
+	@$(PYTHON) -m pyright --verifytypes neighio --ignoreexternal
+
+door: $(VENV)/stamp-test
+	@echo 'door: layers, imports, README, packaging'
+	@$(PYTHON) -m pytest -q tests/test_layers.py tests/test_imports.py tests/test_readme.py tests/test_packaging.py
+
+docs: $(VENV)/stamp-dev
+	@echo 'docs: into docs/_build/html'
+	@$(PYTHON) -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --fresh-env -b html -d docs/_build/doctrees docs docs/_build/html
+
+wheel: $(VENV)/stamp-wheel
+	@echo 'wheel: the tests against the built wheel'
+	@sh tools/check-wheel
+
+clean:
+	@echo 'clean: the environment, caches, everything built'
+	@rm -rf $(VENV) dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
