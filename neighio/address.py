@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import TypeAlias
+import string
+from typing import Self, TypeAlias
 
 from .errors import InvalidAddress
 
@@ -16,6 +17,17 @@ IPAddress: TypeAlias = "str | bytes | ipaddress.IPv4Address | ipaddress.IPv6Addr
 MAX_ADDR_LEN = 32
 """The kernel's bound on the octets of a link-layer address."""
 
+_HEX_DIGITS = frozenset(string.hexdigits)
+
+_NETWORK_TYPES = (
+    str,
+    bytes,
+    ipaddress.IPv4Address,
+    ipaddress.IPv6Address,
+    ipaddress.IPv4Network,
+    ipaddress.IPv6Network,
+)
+
 
 class LinkAddress(bytes):
     """A link-layer address: the packed octets, which print as ``aa:bb:cc:dd:ee:ff``.
@@ -25,20 +37,20 @@ class LinkAddress(bytes):
 
     __slots__ = ()
 
-    def __new__(cls, value: str | bytes) -> LinkAddress:
-        """Take packed octets, or text in hexadecimal octets separated by ``:`` or ``-``.
+    def __new__(cls, value: str | bytes) -> Self:
+        """Take packed octets, or text: one or two hexadecimal digits an octet, all between ``:`` or ``-``.
 
         Raises:
-            InvalidAddress: the text is not of that form, or not 1 to 32 octets long.
+            InvalidAddress: ``value`` is not of that form, or not 1 to 32 octets long.
         """
         if isinstance(value, str):
-            digits = value.replace("-", ":").split(":")
-            try:
-                if any(len(pair) not in (1, 2) for pair in digits):
-                    raise ValueError
-                value = bytes(int(pair, 16) for pair in digits)
-            except ValueError:
-                raise InvalidAddress(f"lladdr: {value!r} is not a link-layer address") from None
+            octets = value.split("-" if "-" in value else ":")
+            # int() would take signs, blanks and the digits of other scripts as well.
+            if not all(1 <= len(octet) <= 2 and _HEX_DIGITS.issuperset(octet) for octet in octets):
+                raise InvalidAddress(f"lladdr: {value!r} is not a link-layer address")
+            value = bytes(int(octet, 16) for octet in octets)
+        elif not isinstance(value, bytes):
+            raise InvalidAddress(f"lladdr: {value!r} is not a link-layer address")
         if not 1 <= len(value) <= MAX_ADDR_LEN:
             raise InvalidAddress(f"lladdr: {len(value)} octets, expected 1 to {MAX_ADDR_LEN}")
         return super().__new__(cls, value)
@@ -80,12 +92,19 @@ def parse_ip(value: IPAddress, *, field: str = "ip") -> tuple[bytes, str | None]
 def parse_network(value: object, *, field: str = "network") -> tuple[bytes, int]:
     """Return the packed network address and the prefix length of a network or a single address.
 
+    Taken are text (``address``, ``address/length`` or ``address/netmask``), objects of :mod:`ipaddress`,
+    and the packed octets of one address.
+
     Raises:
-        InvalidAddress: ``value`` is no network, or has host bits set; the message names ``field``.
+        InvalidAddress: ``value`` is no network, has host bits set, or names a zone, which a network
+            has none of; the message names ``field``.
     """
+    # ip_network() also takes numbers and tuples, and drops a zone without a word.
+    if not isinstance(value, _NETWORK_TYPES) or (not isinstance(value, bytes) and "%" in str(value)):
+        raise InvalidAddress(f"{field}: {value!r} is not an IP network")
     try:
-        network = ipaddress.ip_network(value)  # type: ignore[arg-type]  # it refuses what it can't take
-    except (TypeError, ValueError) as error:
+        network = ipaddress.ip_network(value)
+    except ValueError as error:
         raise InvalidAddress(f"{field}: {error}") from None
     return network.network_address.packed, network.prefixlen
 

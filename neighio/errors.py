@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Any, Self
 
 __all__ = [
     "AdminError",
@@ -33,14 +34,22 @@ class InvalidAddress(NeighioError, ValueError):
     """An address, a zone or a device that cannot be meant: nothing was changed."""
 
 
-class Unreachable(NeighioError, OSError):
+class _OwnErrno(NeighioError, OSError):
+    """An OSError whose class fixes the errno: only the message is an argument."""
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str | None]]:
+        # OSError's own would call the class with the errno too, so neither copy nor pickle would work.
+        return type(self), (self.strerror,)
+
+
+class Unreachable(_OwnErrno):
     """Nobody answered for the address, or an administrator ended the resolution (EHOSTUNREACH)."""
 
     def __init__(self, message: str = os.strerror(errno.EHOSTUNREACH)) -> None:
         super().__init__(errno.EHOSTUNREACH, message)
 
 
-class TableFull(NeighioError, OSError):
+class TableFull(_OwnErrno):
     """The table is at gc_thresh3 and forced garbage collection freed nothing (ENOBUFS)."""
 
     def __init__(self, message: str = "neighbour table overflow") -> None:
@@ -62,11 +71,11 @@ class AdminError(NeighioError, OSError):
     ...)`` also a :class:`FileNotFoundError`.
     """
 
-    def __new__(cls, code: int, text: str | None = None) -> AdminError:
-        return super().__new__(_ADMIN_CLASSES.get(code, cls), code, text)
-
-    def __init__(self, code: int, text: str | None = None) -> None:
-        super().__init__(code, text if text is not None else os.strerror(code))
+    def __new__(cls, code: int, text: str | None = None) -> Self:
+        # OSError takes its arguments in __new__ when a subclass has one, and ignores those of __init__.
+        admin_class = _ADMIN_CLASSES.get(code, cls)
+        error: Self = super().__new__(admin_class, code, os.strerror(code) if text is None else text)
+        return error
 
 
 class _AdminExists(AdminError, FileExistsError):
@@ -77,7 +86,7 @@ class _AdminAbsent(AdminError, FileNotFoundError):
     pass
 
 
-_ADMIN_CLASSES: dict[int, type[AdminError]] = {
+_ADMIN_CLASSES: dict[int, Any] = {
     errno.EEXIST: _AdminExists,
     errno.ENOENT: _AdminAbsent,
 }
@@ -95,7 +104,7 @@ class MalformedFrame(NeighioError):
         self.reason = reason
 
 
-class NotPermitted(NeighioError, PermissionError):
+class NotPermitted(_OwnErrno, PermissionError):
     """The process lacks a capability (EPERM). The message says which, and how to get it."""
 
     def __init__(self, message: str) -> None:
