@@ -1,0 +1,30 @@
+"""How the documentation is built. Nothing is fetched: references to trio are plain links."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import neighio
+
+project: Final = "neighio"
+author: Final = "the neighio developers"
+copyright: Final = "the neighio developers"
+release: Final = neighio.__version__
+version: Final = release
+
+extensions: Final = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib_trio"]
+exclude_patterns: Final = ["_build"]
+nitpicky: Final = True
+# What is not described on our own pages; a reference to anything of ours must lead somewhere.
+nitpick_ignore_regex: Final = [
+    (r"py:.*", r"(?!neighio)[a-z_]+\..*"),
+    (r"py:.*", r"[a-zA-Z]+"),
+]
+
+autodoc_member_order: Final = "bysource"
+autodoc_typehints: Final = "signature"
+napoleon_google_docstring: Final = True
+napoleon_numpy_docstring: Final = False
+
+html_theme: Final = "furo"
+html_title: Final = f"neighio {release}"
