@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Final, Protocol, runtime_checkable
 
-__all__ = ["Link", "LinkBusy", "LinkDown", "LinkGone"]
+__all__ = [
+    "ARPHRD_ETHER",
+    "ARPHRD_LOOPBACK",
+    "FrameTooLong",
+    "Link",
+    "LinkBusy",
+    "LinkDown",
+    "LinkFacts",
+    "LinkGone",
+]
+
+ARPHRD_ETHER: Final = 1
+ARPHRD_LOOPBACK: Final = 772
 
 
 class LinkBusy(Exception):
-    """The frame was not taken now (EAGAIN, ENOBUFS). It is lost; the link goes on."""
+    """The frame was not taken now (EAGAIN, ENOBUFS, ENOMEM). It is lost; the link goes on."""
+
+
+class FrameTooLong(LinkBusy):
+    """The frame is longer than the device's MTU and header allow (EMSGSIZE): sending it again is no use."""
 
 
 class LinkDown(Exception):
@@ -17,6 +34,20 @@ class LinkDown(Exception):
 
 class LinkGone(Exception):
     """The device no longer exists (ENODEV, ENXIO) or the link was closed. It never comes back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkFacts:
+    """What rtnetlink says of an interface (RTM_NEWLINK)."""
+
+    name: str
+    index: int
+    lladdr: bytes
+    broadcast: bytes
+    flags: int
+    mtu: int
+    type: int = ARPHRD_ETHER
+    """ARPHRD_*, the kind of link-layer header."""
 
 
 @runtime_checkable
@@ -54,19 +85,24 @@ class Link(Protocol):
         """Hand one frame to the link.
 
         Raises:
-            LinkBusy, LinkDown, LinkGone
+            LinkBusy: the frame is lost (:class:`FrameTooLong` when it always will be).
+            LinkDown, LinkGone
         """
 
     def receive(self) -> bytes | None:
         """Return the next frame that has arrived, or None when there is none now.
 
         Raises:
-            LinkDown: once for each time that the device went down.
+            LinkDown: once for each time that the device went down, or was down when it was opened.
             LinkGone
         """
 
     async def wait_readable(self) -> None:
-        """Return when ``receive`` may have something to say; always a checkpoint."""
+        """Return when ``receive`` may have something to say, LinkGone included; always a checkpoint.
+
+        Raises:
+            trio.BusyResourceError: another task is waiting on this link.
+        """
 
     async def aclose(self) -> None:
         """Give everything back. Idempotent; complete even when cancelled."""
