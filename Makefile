@@ -56,7 +56,7 @@ lint: $(VENV)/stamp-dev
 
 typing: $(VENV)/stamp-dev
 	@echo 'typing: mypy, pyright'
-	@$(PYTHON) -m mypy --strict neighio tests docs/conf.py $(wildcard examples/*.py benchmarks/*.py)
+	@$(PYTHON) -m mypy --strict neighio tests $(wildcard docs/*.py examples/*.py benchmarks/*.py)
 	@$(PYTHON) -m pyright --verifytypes neighio --ignoreexternal
 
 door: $(VENV)/stamp-test

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Final
 
 import neighio
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project: Final = "neighio"
 author: Final = "the neighio developers"
@@ -12,7 +16,7 @@ copyright: Final = "the neighio developers"
 release: Final = neighio.__version__
 version: Final = release
 
-extensions: Final = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib_trio"]
+extensions: Final = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib_trio", "nud_diagram"]
 exclude_patterns: Final = ["_build"]
 nitpicky: Final = True
 # What is not described on our own pages; a reference to anything of ours must lead somewhere.
