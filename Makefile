@@ -56,8 +56,8 @@ lint: $(VENV)/stamp-dev
 
 typing: $(VENV)/stamp-dev
 	@echo 'typing: mypy, pyright'
-	@$(PYTHON) -m mypy --strict neighio tests $(wildcard docs/*.py examples/*.py benchmarks/*.py)
-	@$(PYTHON) -m pyright --verifytypes neighio --ignoreexternal
+	@$(PYTHON) -m mypy --strict neighio tests $(wildcard docs/*.py tools/*.py examples/*.py benchmarks/*.py)
+	@$(PYTHON) tools/verify_types.py
 
 door: $(VENV)/stamp-test
 	@echo 'door: layers, imports, README, packaging'
