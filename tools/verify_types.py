@@ -7,9 +7,11 @@ no promise. pyright itself would count every module whose name has no underscore
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 FACES = ("neighio", "neighio.testing")
@@ -30,7 +32,9 @@ def public(symbols: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def main() -> int:
     pyright = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable]
     command = [*pyright, "--verifytypes", "neighio", "--ignoreexternal", "--outputjson"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # pyright does not see the checkout through an editable install.
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     try:
         report = json.loads(done.stdout)["typeCompleteness"]
     except (ValueError, KeyError):
