@@ -51,7 +51,7 @@ def main() -> int:
                 start = found["range"]["start"]["line"] + 1
                 print(f"{found['file']}:{start}: {symbol['name']}: {found['message']}")
     print(f"pyright: {len(symbols)} public symbols, {len(bad)} without a full type")
-    return 1 if bad else 0
+    return 1 if bad or not symbols else 0
 
 
 if __name__ == "__main__":
