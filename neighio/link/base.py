@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
 __all__ = [
@@ -36,18 +35,25 @@ class LinkGone(Exception):
     """The device no longer exists (ENODEV, ENXIO) or the link was closed. It never comes back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkFacts:
-    """What rtnetlink says of an interface (RTM_NEWLINK)."""
+class LinkFacts(Protocol):
+    """What rtnetlink says of an interface; :class:`neighio.kernel.rtnetlink.LinkMessage` is one."""
 
-    name: str
-    index: int
-    lladdr: bytes
-    broadcast: bytes
-    flags: int
-    mtu: int
-    type: int = ARPHRD_ETHER
-    """ARPHRD_*, the kind of link-layer header."""
+    @property
+    def name(self) -> str: ...
+    @property
+    def index(self) -> int: ...
+    @property
+    def type(self) -> int:
+        """ARPHRD_*, the kind of link-layer header."""
+
+    @property
+    def lladdr(self) -> bytes: ...
+    @property
+    def broadcast(self) -> bytes: ...
+    @property
+    def flags(self) -> int: ...
+    @property
+    def mtu(self) -> int: ...
 
 
 @runtime_checkable
