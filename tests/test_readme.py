@@ -3,14 +3,12 @@
 An HTML comment on the line above each ```python block says where it runs:
 
 * ``<!-- run: memory -->``: anywhere, without a network and without privileges.
-* ``<!-- run: namespace -->``: in a network namespace of its own whose eth0 is 198.51.100.1/24 and 2001:db8::1/64; at the other
-  end answers 198.51.100.7, 2001:db8::7, whose link-layer address is 02:00:00:00:00:07.
+* ``<!-- run: namespace -->``: in a network namespace of its own whose eth0 is 198.51.100.1/24 and 2001:db8::1/64; at
+  the other end answers 198.51.100.7, 2001:db8::7, whose link-layer address is 02:00:00:00:00:07.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
 import sys
@@ -19,39 +17,25 @@ from pathlib import Path
 
 import pytest
 
+from neighio.testing.isolation import require_namespaces
+from neighio.testing.namespace import enter_command
+
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"(?:^<!-- run: (\w+) -->\n)?^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 60
 
-UNAVAILABLE = 77
-NAMESPACE = """
-    import json, os, subprocess, sys
+ON_ITS_LINK = """
+    import sys
+    from neighio.testing.namespace import Here, Peer, connect
 
-    def step(*command):
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            give_up(" ".join(command), done.stderr.strip())
-
-    def give_up(what, why):
-        print(f"{what}: {why}", file=sys.stderr)
-        sys.exit(77)
-
-    # The peer's namespace lives as long as its only process, and that as long as this one.
-    peer = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    if not peer.stdout.readline():
-        give_up("unshare -n", "the peer has no namespace")
-    inside = ("nsenter", "-t", str(peer.pid), "-n")
-    step("ip", "link", "add", "eth0", "address", "02:00:00:00:00:01", "type", "veth",
-         "peer", "name", "eth0", "address", "02:00:00:00:00:07", "netns", str(peer.pid))
-    for where, host in ((), 1), (inside, 7):
-        setting = "/proc/sys/net/ipv6/conf/eth0/accept_dad"
-        step(*where, "sh", "-c", f"echo 0 > {setting}")
-        step(*where, "ip", "address", "add", f"198.51.100.{host}/24", "dev", "eth0")
-        step(*where, "ip", "address", "add", f"2001:db8::{host}/64", "dev", "eth0", "nodad")
-        step(*where, "ip", "link", "set", "eth0", "up")
-    # The program takes this process over, pipe and all, so that whatever ends it ends the peer.
-    os.set_inheritable(peer.stdin.fileno(), True)
-    os.execv(sys.executable, [sys.executable, "-W", "error", "-c", json.loads(sys.argv[1])])
+    here = Here()
+    with Peer.start() as peer:
+        connect(here, peer, "eth0", "eth0", lladdr="02:00:00:00:00:01", far_lladdr="02:00:00:00:00:07")
+        for end, host in (here, 1), (peer, 7):
+            end.add_address("eth0", f"198.51.100.{host}/24")
+            end.add_address("eth0", f"2001:db8::{host}/64")
+        here.close()
+        exec(compile(sys.argv[1], "README.md", "exec"), {"__name__": "__main__"})
 """
 
 
@@ -65,27 +49,15 @@ def run_in_memory(program: str) -> str:
 
 
 def run_in_namespace(program: str) -> str:
-    unshare = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-Urn"]
-    try:
-        return finish([*unshare, sys.executable, "-c", textwrap.dedent(NAMESPACE), json.dumps(program)])
-    except FileNotFoundError as error:
-        return unavailable(f"unshare: {error.strerror}")
+    require_namespaces()
+    link = textwrap.dedent(ON_ITS_LINK)
+    return finish([*enter_command(), sys.executable, "-W", "error", "-c", link, program])
 
 
 def finish(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    # unshare itself ends with 1 and its own name in front when it is refused.
-    if done.returncode == UNAVAILABLE or done.stderr.startswith("unshare: "):
-        return unavailable(done.stderr.strip())
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def unavailable(why: str) -> str:
-    message = f"no network namespace to try it in ({why}): allow unprivileged user namespaces, or run as root on Linux"
-    if os.environ.get("NEIGHIO_REQUIRE_KERNEL"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 RUN = {"memory": run_in_memory, "namespace": run_in_namespace}
@@ -108,19 +80,23 @@ def test_blocks_are_found_with_and_without_their_comment() -> None:
     assert blocks(page) == [("memory", "a\nb\n"), ("", "c\n")]
 
 
-def test_a_program_that_fails_is_told_with_its_error() -> None:
+@pytest.mark.parametrize("where", RUN)
+def test_a_program_that_fails_is_told_with_its_error(where: str) -> None:
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
-        run_in_memory("1 / 0")
+        RUN[where]("1 / 0")
 
 
 def test_the_namespace_has_the_link_and_the_peer_that_are_promised() -> None:
     program = """
-        import socket, subprocess
+        import socket
+        from neighio.testing.namespace import Here
         for peer in "198.51.100.7", "2001:db8::7":
             try:
                 socket.create_connection((peer, 9)).close()
             except ConnectionRefusedError:
-                print(subprocess.check_output(["ip", "neigh", "show", peer], text=True))
+                pass
+        here = Here()
+        print([neighbour.lladdr.hex(":") for neighbour in here.neighbours("eth0") if neighbour.lladdr])
+        here.close()
     """
-    told = run_in_namespace(textwrap.dedent(program))
-    assert told.count("dev eth0 lladdr 02:00:00:00:00:07") == 2
+    assert run_in_namespace(textwrap.dedent(program)).count("02:00:00:00:00:07") == 2
