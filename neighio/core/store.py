@@ -1,0 +1,253 @@
+"""Where entries live: one flat private mapping per field, a row per entry.
+
+CPython's collector walks every slotted object: a million of them hold the event loop for 0.1 to 2.6
+seconds at each full collection. Columns of plain scalars are invisible to it and take 0.2 kB an entry.
+"""
+
+from __future__ import annotations
+
+import mmap
+import sys
+from collections.abc import Callable, Iterator
+from typing import Final
+
+__all__ = ["KEY_WIDTH", "LLADDR_WIDTH", "RowList", "Store"]
+
+KEY_WIDTH: Final = 16
+LLADDR_WIDTH: Final = 8
+IDLE: Final = float("inf")
+
+_COLUMNS: Final = (
+    # name, struct code, octets of one item, items of one row
+    ("key", "B", 1, KEY_WIDTH),
+    ("lladdr", "B", 1, LLADDR_WIDTH),
+    ("nud_state", "B", 1, 1),
+    ("flags", "H", 2, 1),
+    ("type", "B", 1, 1),
+    ("protocol", "B", 1, 1),
+    ("dead", "B", 1, 1),
+    ("output", "B", 1, 1),
+    ("hh", "B", 1, 1),
+    ("watched", "B", 1, 1),
+    ("accounted", "B", 1, 1),
+    ("slot", "H", 2, 1),
+    ("probes", "I", 4, 1),
+    ("refcnt", "I", 4, 1),
+    ("generation", "I", 4, 1),
+    ("serial", "Q", 8, 1),
+    ("confirmed", "d", 8, 1),
+    ("used", "d", 8, 1),
+    ("updated", "d", 8, 1),
+    ("deadline", "d", 8, 1),
+    ("tick", "q", 8, 1),
+    ("gc_next", "i", 4, 1),
+    ("gc_prev", "i", 4, 1),
+    ("dev_next", "i", 4, 1),
+    ("dev_prev", "i", 4, 1),
+    ("managed_next", "i", 4, 1),
+    ("managed_prev", "i", 4, 1),
+)
+
+# A shared mapping would be written through by forked children, and dies of SIGBUS when resized.
+_PRIVATE: Final = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
+
+
+def _mapping(size: int) -> mmap.mmap:
+    if _PRIVATE and sys.platform != "win32":
+        return mmap.mmap(-1, size, flags=_PRIVATE)
+    return mmap.mmap(-1, size)
+
+
+def _resized(old: mmap.mmap, size: int) -> mmap.mmap:
+    try:
+        old.resize(size)  # mremap: moves pages, copies nothing
+    except (SystemError, OSError, ValueError):
+        new = _mapping(size)
+        new[: len(old)] = old[:]
+        old.close()
+        return new
+    return old
+
+
+class Store:
+    """Rows of one cache. Row 0 is never an entry: it heads the lists that all rows share.
+
+    Columns are attributes, indexed by row; ``key`` and ``lladdr`` are reached through their methods.
+    Growing replaces every column, so none may be kept across a call of :meth:`reserve`.
+    """
+
+    key: memoryview[int]
+    lladdr: memoryview[int]
+    nud_state: memoryview[int]
+    flags: memoryview[int]
+    type: memoryview[int]
+    protocol: memoryview[int]
+    dead: memoryview[int]
+    output: memoryview[int]
+    hh: memoryview[int]
+    watched: memoryview[int]
+    accounted: memoryview[int]
+    slot: memoryview[int]
+    probes: memoryview[int]
+    refcnt: memoryview[int]
+    generation: memoryview[int]
+    serial: memoryview[int]
+    confirmed: memoryview[float]
+    used: memoryview[float]
+    updated: memoryview[float]
+    deadline: memoryview[float]
+    tick: memoryview[int]
+    gc_next: memoryview[int]
+    gc_prev: memoryview[int]
+    dev_next: memoryview[int]
+    dev_prev: memoryview[int]
+    managed_next: memoryview[int]
+    managed_prev: memoryview[int]
+
+    def __init__(self, key_len: int, capacity: int = 256) -> None:
+        self.key_len = key_len
+        self.capacity = 0
+        self.top = 1
+        self._free = 0
+        self._maps: dict[str, mmap.mmap] = {}
+        self._rebind: list[Callable[[], None]] = []
+        self._resize(capacity)
+
+    def _resize(self, capacity: int) -> None:
+        for name, code, width, count in _COLUMNS:
+            size = capacity * width * count
+            old = self._maps.get(name)
+            if old is None:
+                new = _mapping(size)
+            else:
+                getattr(self, name).release()
+                new = _resized(old, size)
+            self._maps[name] = new
+            setattr(self, name, memoryview(new).cast(code))  # type: ignore[call-overload]  # codes of a table
+        self.capacity = capacity
+        for rebind in self._rebind:
+            rebind()
+
+    def on_grow(self, rebind: Callable[[], None]) -> None:
+        """Have ``rebind`` called, now and after each growth, to fetch the columns anew."""
+        self._rebind.append(rebind)
+        rebind()
+
+    def forget(self, rebind: Callable[[], None]) -> None:
+        """Undo :meth:`on_grow`."""
+        self._rebind.remove(rebind)
+
+    def reserve(self) -> None:
+        """Make sure that :meth:`take` finds a row: the one place where columns grow, by doubling."""
+        if not self._free and self.top >= self.capacity:
+            self._resize(self.capacity * 2)
+
+    def take(self) -> int:
+        """Return a free row, dead and zeroed but for its generation."""
+        row = self._free
+        if row:
+            self._free = self.gc_next[row]
+            self.gc_next[row] = 0
+        else:
+            row = self.top
+            self.top = row + 1
+        self.dead[row] = 1
+        self.deadline[row] = IDLE
+        return row
+
+    def give_back(self, row: int) -> None:
+        """Free a row; handles and waiters that still name it see another generation."""
+        self.nud_state[row] = self.flags[row] = self.type[row] = self.protocol[row] = 0
+        self.output[row] = self.hh[row] = self.watched[row] = self.accounted[row] = 0
+        self.probes[row] = self.refcnt[row] = self.tick[row] = 0
+        self.dead[row] = 1
+        self.deadline[row] = IDLE
+        self.generation[row] = (self.generation[row] + 1) & 0xFFFFFFFF
+        self.lladdr[row * LLADDR_WIDTH : (row + 1) * LLADDR_WIDTH] = bytes(LLADDR_WIDTH)
+        self.gc_next[row] = self._free
+        self._free = row
+
+    def key_of(self, row: int) -> bytes:
+        """The packed IP address of a row."""
+        start = row * KEY_WIDTH
+        return self.key[start : start + self.key_len].tobytes()
+
+    def set_key(self, row: int, key: bytes) -> None:
+        start = row * KEY_WIDTH
+        self.key[start : start + len(key)] = key
+
+    def lladdr_of(self, row: int, length: int) -> bytes:
+        """The first ``length`` octets of a row's link-layer address, valid or not."""
+        start = row * LLADDR_WIDTH
+        return self.lladdr[start : start + length].tobytes()
+
+    def set_lladdr(self, row: int, lladdr: bytes) -> None:
+        start = row * LLADDR_WIDTH
+        self.lladdr[start : start + len(lladdr)] = lladdr
+
+    def octets(self) -> int:
+        """The octets of all columns, mapped (not necessarily touched)."""
+        return sum(len(mapping) for mapping in self._maps.values())
+
+    def close(self) -> None:
+        """Give the memory back. The store is unusable afterwards."""
+        for name, mapping in self._maps.items():
+            getattr(self, name).release()
+            mapping.close()
+        self._maps.clear()
+
+
+class RowList:
+    """A doubly linked list of rows through two columns, circular through its head row."""
+
+    __slots__ = ("_next", "_prev", "_store", "head", "name")
+
+    _next: memoryview[int]
+    _prev: memoryview[int]
+
+    def __init__(self, store: Store, name: str, head: int = 0) -> None:
+        self._store = store
+        self.name = name
+        self.head = head
+        store.on_grow(self._bind)
+        self._next[head] = self._prev[head] = head
+
+    def _bind(self) -> None:
+        self._next = getattr(self._store, f"{self.name}_next")
+        self._prev = getattr(self._store, f"{self.name}_prev")
+
+    def close(self) -> None:
+        self._store.forget(self._bind)
+
+    def _insert(self, row: int, before: int) -> None:
+        after = self._prev[before]
+        self._next[after] = row
+        self._prev[row] = after
+        self._next[row] = before
+        self._prev[before] = row
+
+    def append(self, row: int) -> None:
+        self._insert(row, self.head)
+
+    def prepend(self, row: int) -> None:
+        self._insert(row, self._next[self.head])
+
+    def remove(self, row: int) -> None:
+        after, before = self._prev[row], self._next[row]
+        self._next[after] = before
+        self._prev[before] = after
+
+    def first(self) -> int:
+        """The first row, or the head when the list is empty."""
+        return self._next[self.head]
+
+    def after(self, row: int) -> int:
+        return self._next[row]
+
+    def __iter__(self) -> Iterator[int]:
+        """Walk the list; the row just yielded may be removed meanwhile, no other."""
+        row = self._next[self.head]
+        while row != self.head:
+            following = self._next[row]
+            yield row
+            row = following
