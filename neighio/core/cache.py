@@ -439,25 +439,30 @@ class NeighbourCache:
 
     def notify(self, kind: type[NewNeighbour] | type[DelNeighbour] | type[Miss], row: int) -> None:
         """Emit a snapshot of the entry as it is at this moment."""
+        self.outputs.append(self.snapshot(kind, row))
+
+    def snapshot(
+        self, kind: type[NewNeighbour] | type[DelNeighbour] | type[Miss], row: int
+    ) -> NewNeighbour | DelNeighbour | Miss:
+        """Return the entry as it is at this moment (neigh_fill_info)."""
         store = self.store
         state = store.nud_state[row]
-        self.outputs.append(
-            kind(
-                self.services.now,
-                self.family,
-                store.key_of(row),
-                self.table_of(row).device.name,
-                self.lladdr(row) if state & NUD_VALID else None,
-                state,
-                store.flags[row],
-                store.type[row],
-                store.probes[row],
-                store.confirmed[row],
-                store.used[row],
-                store.updated[row],
-                store.refcnt[row] - 1,
-                store.protocol[row],
-            )
+        return kind(
+            self.services.now,
+            self.family,
+            store.key_of(row),
+            self.table_of(row).device.name,
+            self.lladdr(row) if state & NUD_VALID else None,
+            state,
+            store.flags[row],
+            store.type[row],
+            store.probes[row],
+            store.confirmed[row],
+            store.used[row],
+            store.updated[row],
+            store.refcnt[row] - 1,
+            store.protocol[row],
+            row,
         )
 
     def trace(self, row: int, stimulus: str, before: Picture | None, *, notified: bool) -> None:
@@ -480,6 +485,7 @@ class NeighbourCache:
                     before[2],
                     after[2],
                     notified,
+                    row,
                 )
             )
 

@@ -46,6 +46,7 @@ class Notification(NamedTuple):
 
     ``time``, ``confirmed``, ``used`` and ``updated`` are seconds of the table's clock. ``lladdr`` is
     None while the state has none. ``refcnt`` is the number of references beyond the table's own.
+    ``row`` is the entry's place in its cache, which says whether a walk has come by it.
     """
 
     time: float
@@ -62,6 +63,7 @@ class Notification(NamedTuple):
     updated: float
     refcnt: int
     protocol: int
+    row: int
 
     @property
     def ip(self) -> str:
@@ -124,6 +126,7 @@ class Change(NamedTuple):
     old_flags: int
     flags: int
     notified: bool
+    row: int
 
     @property
     def ip(self) -> str:

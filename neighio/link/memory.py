@@ -298,6 +298,11 @@ class MemoryLink:
     def mtu(self) -> int:
         return self._mtu
 
+    @property
+    def removed(self) -> bool:
+        """Whether the device is gone for ever."""
+        return self._gone
+
     def send(self, frame: bytes) -> None:
         """Put a frame on the segment; see :meth:`neighio.link.base.Link.send`.
 

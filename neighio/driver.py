@@ -1,0 +1,515 @@
+"""The loop-free half of every shell: drains links, pumps the engine's outputs, keeps who waits for what.
+
+It knows no event loop. A shell gives it two hooks: ``wake(token, outcome)`` resumes whoever waits under a
+token, ``arm(scope, deadline)`` says when :meth:`Driver.timers` is to be called for a scope. The trio shell
+and the simulation stand on it; an asyncio shell could.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final, NamedTuple, TypeAlias
+
+from .address import IPAddress, LinkAddress, format_ip, parse_ip
+from .core.cache import NeighbourCache
+from .core.constants import IFF_LOWER_UP, IFF_NOARP, IFF_UP
+from .core.engine import BUDGET, Engine, Scope, device_scope
+from .core.events import (
+    Answer,
+    Change,
+    DelNeighbour,
+    Miss,
+    NewNeighbour,
+    Output,
+    PacketFailed,
+    Settled,
+    Transmit,
+    Verified,
+)
+from .core.neighbour import Neighbour
+from .core.node import Device
+from .core.parameters import Parameters
+from .core.queue import Packet
+from .errors import DeviceGone, InvalidAddress, PacketDropped, SubscriberOverflow, Unreachable
+from .link.base import Link, LinkBusy, LinkDown, LinkFacts, LinkGone
+
+__all__ = ["Driver", "Idle", "Outcome", "Published", "Subscription"]
+
+FRAMES: Final = 64
+"""How many frames one batch takes from a link."""
+
+Outcome: TypeAlias = "LinkAddress | BaseException | None"
+"""What a waiter gets: a value, or an exception of its own."""
+
+
+class Idle(NamedTuple):
+    """A subscription has shown every entry that there was; from here on it shows changes."""
+
+    time: float
+
+
+Published: TypeAlias = NewNeighbour | DelNeighbour | Miss | Change | PacketFailed | Idle
+"""What a subscription yields."""
+
+
+class Subscription:
+    """A bounded view of what happens: the existing entries first, then :class:`Idle`, then changes.
+
+    The walk over the entries goes on as the consumer asks, up to 256 a step; a change to an entry that it
+    has not come to is not queued, for the walk will show it.
+    """
+
+    __slots__ = (
+        "_caches",
+        "_capacity",
+        "_driver",
+        "_queue",
+        "_row",
+        "closed",
+        "errors",
+        "overflowed",
+        "token",
+        "trace",
+    )
+
+    def __init__(self, driver: Driver, *, trace: bool, errors: bool, capacity: int) -> None:
+        self._driver = driver
+        self._capacity = capacity
+        self._queue: deque[Published] = deque()
+        self._caches: list[NeighbourCache] = list(driver.engine.caches.values())
+        self._row = 1
+        self.trace = trace
+        self.errors = errors
+        self.overflowed = False
+        self.closed = False
+        self.token: Hashable | None = None
+        """Whom to wake when there is something to take; the shell's."""
+
+    def take(self) -> Published | None:
+        """Return the next event, or None when there is none yet.
+
+        Raises:
+            SubscriberOverflow: the queue ran over; what it had held was yielded before.
+        """
+        if not self._queue and self._caches:
+            self._walk()
+        if self._queue:
+            return self._queue.popleft()
+        if self.overflowed:
+            raise SubscriberOverflow(f"more than {self._capacity} events waited; subscribe again")
+        return None
+
+    def _walk(self) -> None:
+        """Queue snapshots of the next rows: of at least one entry, unless the walk ends."""
+        while self._caches and not self._queue:
+            cache = self._caches[0]
+            last = min(self._row + BUDGET, cache.store.top)
+            for row in range(self._row, last):
+                if not cache.store.dead[row] and not cache.doomed(row):
+                    self._queue.append(cache.snapshot(NewNeighbour, row))
+            self._row = last
+            if last == cache.store.top:
+                del self._caches[0]
+                self._row = 1
+        if not self._caches:
+            self._queue.append(Idle(self._driver.clock()))
+
+    def _walked(self, family: int, row: int) -> bool:
+        for place, cache in enumerate(self._caches):
+            if cache.family == family:
+                return place == 0 and row < self._row
+        return True
+
+    def offer(self, event: NewNeighbour | DelNeighbour | Miss | Change | PacketFailed) -> None:
+        """Queue an event that happened, if this subscription is to see it."""
+        if isinstance(event, Change):
+            wanted = self.trace and self._walked(event.family, event.row)
+        elif isinstance(event, PacketFailed):
+            wanted = self.errors
+        else:
+            wanted = self._walked(event.family, event.row)
+        if not wanted or self.overflowed:
+            return
+        if len(self._queue) >= self._capacity:
+            self.overflowed = True
+            self._caches.clear()
+        else:
+            self._queue.append(event)
+        self.notice()
+
+    def notice(self) -> None:
+        """Wake the consumer, if it waits."""
+        if self.token is not None:
+            token, self.token = self.token, None
+            self._driver.wake(token, None)
+
+
+class ProbeRecord:
+    """What has answered a probe so far. ``token`` waits for the first answer."""
+
+    __slots__ = ("answers", "token")
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.token: Hashable | None = None
+
+
+class Driver:
+    """The engine, its links, and who waits.
+
+    Args:
+        engine: the subsystem.
+        clock: the present, seconds.
+        wake: resumes the waiter of a token, once, with a value or an exception.
+        arm: the scope's deadline is now this; seconds of the clock, in the past when it is due.
+        trouble: a link refused a frame or fell silent (the index is given); ask the kernel about it.
+        observe: is shown every output before it is done.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        clock: Callable[[], float],
+        wake: Callable[[Hashable, Outcome], None],
+        arm: Callable[[Scope, float], None],
+        trouble: Callable[[int], None] = lambda index: None,
+        observe: Callable[[Output], None] | None = None,
+    ) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.wake = wake
+        self.arm = arm
+        self.trouble = trouble
+        self.observe = observe
+        self.links: dict[int, Link] = {}
+        self.names: dict[str, Device] = {}
+        self.subscriptions: list[Subscription] = []
+        self.counters: dict[str, int] = {}
+        """Frames that links refused, by reason: "tx_busy", "tx_down", "tx_gone"; and packets that failed."""
+        self._resolving: dict[Neighbour, dict[Hashable, None]] = {}
+        self._verifying: dict[Neighbour, dict[Hashable, None]] = {}
+        self._sending: dict[Packet, Hashable] = {}
+        self._probes: dict[tuple[int, bytes], list[ProbeRecord]] = {}
+        self._answer_sinks: dict[tuple[int, bytes], Callable[[Answer], None]] = {}
+        self._pumping = False
+
+    # -- waiters
+
+    def await_address(self, neighbour: Neighbour, token: Hashable) -> None:
+        """Wake ``token`` when the entry leaves INCOMPLETE."""
+        self._resolving.setdefault(neighbour, {})[token] = None
+
+    def await_proof(self, neighbour: Neighbour, token: Hashable) -> None:
+        """Wake ``token`` when the entry is confirmed, or can no longer be."""
+        self._verifying.setdefault(neighbour, {})[token] = None
+
+    def await_packet(self, packet: Packet, token: Hashable) -> None:
+        """Wake ``token`` when the link took the packet, or nobody will."""
+        self._sending[packet] = token
+
+    def forget(self, waiters: Neighbour, token: Hashable) -> None:
+        """The waiter is gone; the probing goes on, as in the kernel."""
+        for table in (self._resolving, self._verifying):
+            tokens = table.get(waiters)
+            if tokens is not None:
+                tokens.pop(token, None)
+                if not tokens:
+                    del table[waiters]
+
+    def forget_packet(self, neighbour: Neighbour, packet: Packet) -> None:
+        """The sender is gone: take the packet out of the queue."""
+        self._sending.pop(packet, None)
+        self.engine.withdraw(neighbour, packet)
+
+    def waiting(self) -> int:
+        """How many wait for an address, a proof, a packet or an answer."""
+        return (
+            sum(len(tokens) for tokens in self._resolving.values())
+            + sum(len(tokens) for tokens in self._verifying.values())
+            + len(self._sending)
+            + sum(len(records) for records in self._probes.values())
+        )
+
+    def open_probe(self, index: int, key: bytes) -> ProbeRecord:
+        """Collect what answers from an address, until :meth:`close_probe`."""
+        record = ProbeRecord()
+        self._probes.setdefault((index, key), []).append(record)
+        return record
+
+    def close_probe(self, index: int, key: bytes, record: ProbeRecord) -> None:
+        records = self._probes[index, key]
+        records.remove(record)
+        if not records:
+            del self._probes[index, key]
+
+    def listen(self, index: int, key: bytes, sink: Callable[[Answer], None]) -> None:
+        """Have one sink, a sweep's, told of every answer from an address."""
+        self._answer_sinks[index, key] = sink
+
+    def unlisten(self, index: int, key: bytes) -> None:
+        self._answer_sinks.pop((index, key), None)
+
+    # -- subscriptions
+
+    def subscribe(self, *, trace: bool, errors: bool, capacity: int) -> Subscription:
+        subscription = Subscription(self, trace=trace, errors=errors, capacity=capacity)
+        self.subscriptions.append(subscription)
+        self.engine.services.tracing = any(s.trace for s in self.subscriptions)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        if subscription in self.subscriptions:
+            self.subscriptions.remove(subscription)
+            subscription.closed = True
+            self.engine.services.tracing = any(s.trace for s in self.subscriptions)
+            subscription.notice()
+
+    # -- the way in
+
+    def drain(self, index: int, budget: int = FRAMES) -> bool:
+        """Take a batch of frames from a link, let the engine have them, do what it wants.
+
+        Returns whether more may wait. A link that is down or gone is reported as trouble.
+        """
+        link = self.links[index]
+        receive = link.receive
+        engine_receive = self.engine.receive
+        now = self.clock()
+        more = True
+        try:
+            for _ in range(budget):
+                frame = receive()
+                if frame is None:
+                    more = False
+                    break
+                engine_receive(index, frame, now)
+        except (LinkDown, LinkGone):
+            self.trouble(index)
+            more = False
+        self.pump()
+        return more
+
+    def timers(self, scope: Scope) -> bool:
+        """Do a slice of what is due for a scope, arm it again; True when more is due now."""
+        more = self.engine.handle_timers(scope, self.clock())
+        self.pump()
+        self.arm(scope, self.engine.next_deadline(scope))
+        return more
+
+    # -- the way out
+
+    def pump(self) -> None:
+        """Do what the engine wants done: frames to links, outcomes to waiters, events to subscribers.
+
+        To be called after every call of the engine. What the doing causes is done too.
+        """
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while outputs := self.engine.take_outputs():
+                for output in outputs:
+                    if self.observe is not None:
+                        self.observe(output)
+                    self._do(output)
+        finally:
+            self._pumping = False
+        for scope in self.engine.take_rearmed():
+            self.arm(scope, self.engine.next_deadline(scope))
+
+    def _do(self, output: Output) -> None:
+        if isinstance(output, Transmit):
+            self._transmit(output)
+        elif isinstance(output, NewNeighbour | DelNeighbour | Miss | Change):
+            for subscription in tuple(self.subscriptions):
+                subscription.offer(output)
+        elif isinstance(output, Settled):
+            self._settle(self._resolving.pop(output.neighbour, ()), output.neighbour, output.outcome)
+        elif isinstance(output, Verified):
+            self._verified(output)
+        elif isinstance(output, PacketFailed):
+            self._packet_failed(output)
+        else:
+            self._answered(output)
+
+    def _transmit(self, output: Transmit) -> None:
+        device, frame, packet = output
+        token = self._sending.pop(packet, None) if packet is not None else None
+        link = self.links.get(device.index)
+        try:
+            if link is None:
+                raise LinkGone
+            link.send(frame)
+        except LinkBusy:
+            self._refused(output, "tx_busy", PacketDropped, token)
+        except LinkDown:
+            self._refused(output, "tx_down", DeviceGone, token)
+            self.trouble(device.index)
+        except LinkGone:
+            self._refused(output, "tx_gone", DeviceGone, token)
+            self.trouble(device.index)
+        else:
+            if token is not None:
+                self.wake(token, None)
+
+    def _refused(
+        self,
+        output: Transmit,
+        reason: str,
+        error: type[PacketDropped] | type[DeviceGone],
+        token: Hashable | None,
+    ) -> None:
+        self.counters[reason] = self.counters.get(reason, 0) + 1
+        if token is not None:
+            self.wake(token, error(f"dev {output.device.name}: {reason}"))
+
+    def _settle(
+        self,
+        tokens: Iterable[Hashable],
+        neighbour: Neighbour,
+        outcome: LinkAddress | type[Unreachable] | type[DeviceGone],
+    ) -> None:
+        for token in tokens:
+            self.wake(token, outcome if isinstance(outcome, LinkAddress) else outcome(_name(neighbour)))
+
+    def _verified(self, output: Verified) -> None:
+        neighbour, outcome = output
+        if outcome is not None:
+            self._settle(self._verifying.pop(neighbour, ()), neighbour, outcome)
+        elif neighbour in self._verifying:
+            try:
+                found = self.engine.verify(neighbour, self.clock())
+            except Unreachable as error:
+                self._settle(self._verifying.pop(neighbour), neighbour, type(error))
+            else:
+                if found is not None:
+                    self._settle(self._verifying.pop(neighbour), neighbour, found)
+
+    def _packet_failed(self, output: PacketFailed) -> None:
+        self.counters["packets_failed"] = self.counters.get("packets_failed", 0) + 1
+        for subscription in tuple(self.subscriptions):
+            subscription.offer(output)
+        token = self._sending.pop(output.packet, None)
+        if token is not None:
+            self.wake(token, output.error(f"{output.ip} dev {output.device}"))
+
+    def _answered(self, answer: Answer) -> None:
+        place = (answer.device.index, answer.key)
+        sink = self._answer_sinks.get(place)
+        if sink is not None:
+            sink(answer)
+        for record in self._probes.get(place, ()):
+            record.answers.append(answer)
+            if record.token is not None:
+                token, record.token = record.token, None
+                self.wake(token, None)
+
+    # -- devices
+
+    def attach(
+        self,
+        link: Link,
+        *,
+        neigh_construct: Callable[[Neighbour], None] | None = None,
+        neigh_setup: Callable[[Parameters], None] | None = None,
+    ) -> Device:
+        """Have neighbours on a link. Its device is made of what the link says, unless the node knows it.
+
+        Raises:
+            InvalidAddress: the link's index or name is attached already.
+        """
+        if link.name in self.names:
+            raise InvalidAddress(f"device: {link.name} is attached already")
+        device = self.engine.node.devices.get(link.index)
+        if device is None:
+            device = Device(
+                link.name,
+                link.index,
+                link.lladdr,
+                broadcast=link.broadcast,
+                flags=link.flags,
+                mtu=link.mtu,
+            )
+        device.neigh_construct = neigh_construct
+        device.neigh_setup = neigh_setup
+        self.engine.attach(device, self.clock())
+        self.links[link.index] = link
+        self.names[device.name] = device
+        self.arm(device_scope(link.index), self.engine.next_deadline(device_scope(link.index)))
+        return device
+
+    def detach(self, index: int) -> None:
+        """Stop driving a link; its neighbours go, and whoever waits for them gets :class:`DeviceGone`."""
+        device = self.engine.node.devices[index]
+        self.engine.detach(index, self.clock())
+        self.names.pop(device.name, None)
+        del self.links[index]
+        self.pump()
+
+    def follow(self, index: int, facts: Link | LinkFacts) -> None:
+        """A device is now as ``facts`` say: name, flags, address, MTU. Each change is its own stimulus."""
+        engine = self.engine
+        device = engine.node.devices[index]
+        now = self.clock()
+        if facts.name != device.name:
+            if self.names.pop(device.name, None) is not None:
+                self.names[facts.name] = device
+            device.name = facts.name
+        device.mtu = facts.mtu
+        device.broadcast = facts.broadcast
+        if device.up and not facts.flags & IFF_UP:
+            engine.link_down(index, now)
+        elif not device.up and facts.flags & IFF_UP:
+            engine.link_up(index, now)
+        if facts.lladdr != device.lladdr:
+            engine.set_lladdr(index, facts.lladdr, now)
+        engine.set_noarp(index, bool(facts.flags & IFF_NOARP), now)
+        carrier = bool(facts.flags & IFF_LOWER_UP)
+        if device.up and carrier != device.carrier:
+            engine.carrier(index, carrier, now)
+        device.flags = facts.flags
+        self.pump()
+
+    def place(self, ip: IPAddress, dev: str | None) -> tuple[int, bytes]:
+        """Return the interface index and the packed address that a caller means.
+
+        A zone (``fe80::1%eth0``) names the device as ``dev`` does; with one device none need be named.
+
+        Raises:
+            InvalidAddress: no address, an unknown or missing device, a zone that contradicts ``dev``, the
+                unspecified address.
+        """
+        key, zone = parse_ip(ip)
+        if zone is not None:
+            if dev is not None and dev != zone:
+                raise InvalidAddress(f"ip: zone {zone!r} contradicts device {dev!r}")
+            dev = zone
+        if not any(key):
+            raise InvalidAddress("ip: the unspecified address is nobody's")
+        return self.index(dev), key
+
+    def index(self, dev: str | None) -> int:
+        """The index of an attached device, by its name; None where there is only one.
+
+        Raises:
+            InvalidAddress
+        """
+        if dev is None:
+            if len(self.names) != 1:
+                raise InvalidAddress(f"device: name one of {', '.join(self.names) or '(none is attached)'}")
+            (device,) = self.names.values()
+        elif dev not in self.names:
+            raise InvalidAddress(
+                f"device: {dev!r} is not attached; there is {', '.join(self.names) or 'none'}"
+            )
+        else:
+            device = self.names[dev]
+        return device.index
+
+
+def _name(neighbour: Neighbour) -> str:
+    if not neighbour.exists:
+        return "the neighbour was deleted"
+    return f"{format_ip(neighbour.key)} dev {neighbour.dev}"
