@@ -45,6 +45,7 @@ class LinkFacts(Protocol):
     @property
     def type(self) -> int:
         """ARPHRD_*, the kind of link-layer header."""
+        ...
 
     @property
     def lladdr(self) -> bytes: ...
@@ -66,26 +67,32 @@ class Link(Protocol):
     @property
     def name(self) -> str:
         """The interface's name."""
+        ...
 
     @property
     def index(self) -> int:
         """The interface's index, unique within one table."""
+        ...
 
     @property
     def lladdr(self) -> bytes:
         """The link-layer address with which frames are to be sent, packed."""
+        ...
 
     @property
     def broadcast(self) -> bytes:
         """The link-layer broadcast address, packed."""
+        ...
 
     @property
     def flags(self) -> int:
         """IFF_* flags as netlink reports them (IFF_UP, IFF_LOWER_UP, IFF_NOARP, ...)."""
+        ...
 
     @property
     def mtu(self) -> int:
         """The largest IP packet, octets."""
+        ...
 
     def send(self, frame: bytes) -> None:
         """Hand one frame to the link.
@@ -102,6 +109,7 @@ class Link(Protocol):
             LinkDown: once for each time that the device went down, or was down when it was opened.
             LinkGone
         """
+        ...
 
     async def wait_readable(self) -> None:
         """Return when ``receive`` may have something to say, LinkGone included; always a checkpoint.

@@ -339,10 +339,12 @@ class MemoryLink:
             return
         self._segment._sleepers.add(self)
         try:
-            while not self._is_readable():
+            while True:
                 self._wake = trio.Event()
                 with trio.CancelScope(deadline=self._segment.next_due()) as self._sleep:
                     await self._wake.wait()
+                if self._is_readable():
+                    return
         finally:
             self._segment._sleepers.discard(self)
             self._wake = self._sleep = None

@@ -102,6 +102,7 @@ def open_packet_link(
     if own is not None and len(own) != len(facts.lladdr):
         raise InvalidAddress(f"lladdr: {own} has {len(own)} octets, {facts.name} needs {len(facts.lladdr)}")
     sockets: list[PacketSocket] = []
+    opened = False
     try:
         sender = open_sender(sockets, socket_factory, facts.name)
         if own is None:
@@ -109,14 +110,17 @@ def open_packet_link(
         else:
             receivers = [open_receiver(sockets, socket_factory, facts.name, protocols, ETH_P_ALL)]
             let_in(sender, facts.index, own)
-    except BaseException as error:
-        for one in sockets:
-            one.close()
-        if isinstance(error, PermissionError):
-            raise NotPermitted(_NOT_PERMITTED.format(name=facts.name)) from None
-        if isinstance(error, OSError) and error.errno in (errno.ENODEV, errno.ENXIO):
+        opened = True
+    except PermissionError:
+        raise NotPermitted(_NOT_PERMITTED.format(name=facts.name)) from None
+    except OSError as error:
+        if error.errno in (errno.ENODEV, errno.ENXIO):
             raise LinkGone(facts.name) from None
         raise
+    finally:
+        if not opened:
+            for one in sockets:
+                one.close()
     return PacketLink(facts, own, sender, receivers)
 
 
@@ -219,11 +223,11 @@ class PacketLink:
         self._waiting = True
         try:
             if len(self._receivers) == 1:
-                await _wait_readable(self._receivers[0].socket)
+                await self._wait_for(self._receivers[0])
                 return
             async with trio.open_nursery() as nursery:
                 for receiver in self._receivers:
-                    nursery.start_soon(_wait_readable, receiver.socket, nursery.cancel_scope)
+                    nursery.start_soon(self._wait_for, receiver, nursery.cancel_scope)
         finally:
             self._waiting = False
 
@@ -271,6 +275,15 @@ class PacketLink:
                 self._dropped += drops
         return PacketLinkStatistics(self._received, self._dropped, int(self._waiting))
 
+    async def _wait_for(self, receiver: Receiver, then_cancel: trio.CancelScope | None = None) -> None:
+        # The link may be closed before the wait begins, too: receive says so.
+        if not self._closed:
+            with suppress(trio.ClosedResourceError):
+                await trio.lowlevel.wait_readable(receiver.socket)
+        if then_cancel is not None:
+            then_cancel.cancel()
+        await trio.lowlevel.checkpoint_if_cancelled()
+
     def _set_membership(self, option: int, group: bytes) -> None:
         if self._closed:
             raise LinkGone(self.name)
@@ -294,11 +307,3 @@ class PacketLink:
             case errno.ENXIO | errno.ENODEV:
                 return LinkGone(self.name)
         return error
-
-
-async def _wait_readable(packet_socket: PacketSocket, then_cancel: trio.CancelScope | None = None) -> None:
-    # Closed meanwhile: receive says so.
-    with suppress(trio.ClosedResourceError):
-        await trio.lowlevel.wait_readable(packet_socket)
-    if then_cancel is not None:
-        then_cancel.cancel()

@@ -413,6 +413,16 @@ async def test_closing_wakes_the_waiter_and_everything_says_gone(
         await link.aclose()
 
 
+async def test_a_wait_that_begins_while_the_link_is_closed_ends() -> None:
+    for _ in range(20):
+        link = opened(FakeInterface(), protocols=(ARP, IPV6))
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(link.wait_readable)
+                await trio.lowlevel.checkpoint()
+                await link.aclose()
+
+
 async def test_figures_stay_readable_after_closing(scene: Scene) -> None:
     link = scene.open()
     scene.interface.inject(frame())
