@@ -241,6 +241,9 @@ def open_netlink(groups: Iterable[int] = ()) -> NetlinkSocket:
                 notifications.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _NOTIFICATION_BUFFER)
             except PermissionError:
                 notifications.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _NOTIFICATION_BUFFER)
+            # A notification passes over the port that caused it; the kernel's own port is that of an unbound
+            # socket, 0.
+            notifications.bind((0, 0))
             for group in members:
                 notifications.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
         return NetlinkSocket(RequestSocket(), notifications)
