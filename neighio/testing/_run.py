@@ -56,7 +56,7 @@ def _call(task: dict[str, Any]) -> dict[str, str]:
         # pytest.skip() raises a class of its own, which is no Exception.
         if type(error).__name__ in ("Skipped", "SkipTest"):
             return {"skipped": str(error)}
-        return {"failed": _explain(error)}
+        return {"failed": _explain(error, task["path"])}
     return {"passed": ""}
 
 
@@ -71,10 +71,21 @@ def _load(name: str, path: str) -> object:
     return module
 
 
-def _explain(error: BaseException) -> str:
-    """The traceback with the local variables, since a plain assert says nothing of its values."""
-    lines = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
-    return "\n".join(line if len(line) <= _LINE else f"{line[:_LINE]} ..." for line in lines.splitlines())
+def _explain(error: BaseException, path: str) -> str:
+    """The traceback, with the local variables of the test's own frames: a plain assert says no values."""
+    explained = traceback.TracebackException.from_exception(error, capture_locals=True)
+    _forget_locals(explained, path)
+    lines = "".join(explained.format()).splitlines()
+    return "\n".join(line if len(line) <= _LINE else f"{line[:_LINE]} ..." for line in lines)
+
+
+def _forget_locals(explained: traceback.TracebackException, path: str) -> None:
+    for frame in explained.stack:
+        if frame.filename != path:
+            frame.locals = None
+    for inner in (explained.__cause__, explained.__context__, *(explained.exceptions or ())):
+        if inner is not None:
+            _forget_locals(inner, path)
 
 
 if __name__ == "__main__":

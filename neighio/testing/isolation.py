@@ -75,6 +75,7 @@ def _decorate(
 ) -> Callable[..., None]:
     @functools.wraps(test)
     def run(**parameters: object) -> None:
+        __tracebackhide__ = True
         require_namespaces()
         reason = wrong_release(platform.release(), since, until)
         if reason is not None:
@@ -128,6 +129,7 @@ def run_in_namespace(
         NamespaceFailure: it raised, or its process ended, or its time (seconds) was up.
         unittest.SkipTest: it asked to be skipped.
     """
+    __tracebackhide__ = True
     text = repr(parameters)
     try:
         ast.literal_eval(text)

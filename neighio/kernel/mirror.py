@@ -1,0 +1,210 @@
+"""Keeps the engine's node as the kernel says it is: links, addresses and routes, by rtnetlink.
+
+rtnetlink is the authority on devices. A lost notification (ENOBUFS) leads to a fresh dump, whose
+differences reach the engine as the changes that they are.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import trio
+
+from ..core.constants import RTN_UNICAST
+from ..core.engine import Engine
+from ..core.node import Address, Device, Route
+from ..driver import Driver
+from ..link.packet import PacketLink
+from . import requests
+from .framing import Message
+from .netlink import NetlinkOverflow, NetlinkSocket, open_netlink
+from .rtnetlink import AddressMessage, LinkMessage, RouteMessage, decode
+from .uapi import (
+    RTNLGRP_IPV4_IFADDR,
+    RTNLGRP_IPV4_ROUTE,
+    RTNLGRP_IPV6_IFADDR,
+    RTNLGRP_IPV6_ROUTE,
+    RTNLGRP_LINK,
+)
+
+__all__ = ["KernelMirror"]
+
+GROUPS: Final = (
+    RTNLGRP_LINK,
+    RTNLGRP_IPV4_IFADDR,
+    RTNLGRP_IPV4_ROUTE,
+    RTNLGRP_IPV6_IFADDR,
+    RTNLGRP_IPV6_ROUTE,
+)
+RT_TABLE_MAIN: Final = 254
+
+
+class KernelMirror:
+    """The kernel's links, addresses and routes in the node of a driver's engine.
+
+    ``gone`` is called with the index of a link that was removed, before the node forgets it.
+    """
+
+    def __init__(self, driver: Driver, gone: Callable[[int], None]) -> None:
+        self._driver = driver
+        self._engine: Engine = driver.engine
+        self._gone = gone
+        self._socket: NetlinkSocket | None = None
+        self._doubtful: set[int] = set()
+        self._doubt = trio.Event()
+        self.links: dict[int, LinkMessage] = {}
+        """The latest word on each link, by index."""
+        self.overflows = 0
+        """How often notifications were lost and everything was asked for again."""
+
+    async def open(self) -> None:
+        """Open rtnetlink and learn everything; then :meth:`follow` is to run.
+
+        Raises:
+            OSError: this system has no rtnetlink.
+        """
+        self._socket = open_netlink(GROUPS)
+        await self._dump()
+
+    def close(self) -> None:
+        """Close the sockets. Idempotent."""
+        if self._socket is not None:
+            self._socket.close()
+
+    def find(self, name: str) -> LinkMessage | None:
+        """The link of that name."""
+        return next((link for link in self.links.values() if link.name == name), None)
+
+    def doubt(self, index: int) -> None:
+        """A link's socket gave an error: have the kernel asked about the device, once."""
+        if index in self.links:
+            self._doubtful.add(index)
+            self._doubt.set()
+
+    async def follow(self) -> None:
+        """Follow the kernel until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._settle_doubts)
+            await self._notifications()
+
+    async def _notifications(self) -> None:
+        assert self._socket is not None
+        while True:
+            try:
+                messages = await self._socket.receive()
+            except NetlinkOverflow:
+                self.overflows += 1
+                await self._dump()
+            else:
+                self._apply(messages)
+
+    async def _settle_doubts(self) -> None:
+        assert self._socket is not None
+        while True:
+            await self._doubt.wait()
+            self._doubt = trio.Event()
+            while self._doubtful:
+                index = self._doubtful.pop()
+                try:
+                    self._apply(await self._socket.request(requests.get_link(index)))
+                except OSError as error:
+                    if error.errno not in (errno.ENODEV, errno.ENXIO):
+                        raise
+                    self._remove(index)
+
+    async def _dump(self) -> None:
+        assert self._socket is not None
+        links = await self._socket.dump(requests.dump_links())
+        addresses = await self._socket.dump(requests.dump_addresses())
+        routes = await self._socket.dump(requests.dump_routes())
+        present = {link.index for link in _decoded(links) if isinstance(link, LinkMessage)}
+        for index in self.links.keys() - present:
+            self._remove(index)
+        self._apply(links)
+        self._replace_addresses(_decoded(addresses))
+        self._replace_routes(_decoded(routes))
+
+    def _replace_addresses(self, messages: Iterable[object]) -> None:
+        found = [message for message in messages if isinstance(message, AddressMessage)]
+        kept = {(message.index, message.local, message.prefixlen) for message in found}
+        now = self._driver.clock()
+        for index in self.links:
+            for address in list(self._engine.node.devices[index].addresses):
+                if (index, address.ip, address.prefixlen) not in kept:
+                    self._engine.remove_address(index, address.ip, address.prefixlen, now)
+        for message in found:
+            self._address(message)
+        self._driver.pump()
+
+    def _replace_routes(self, messages: Iterable[object]) -> None:
+        self._engine.node.clear_routes()
+        for message in messages:
+            if isinstance(message, RouteMessage):
+                self._route(message)
+
+    def _apply(self, messages: Iterable[Message]) -> None:
+        for message in _decoded(messages):
+            if isinstance(message, LinkMessage):
+                self._link(message)
+            elif isinstance(message, AddressMessage):
+                self._address(message)
+            elif isinstance(message, RouteMessage):
+                self._route(message)
+        self._driver.pump()
+
+    def _link(self, message: LinkMessage) -> None:
+        if message.deleted:
+            self._remove(message.index)
+            return
+        self.links[message.index] = message
+        if message.index not in self._engine.node.devices:
+            self._engine.node.devices[message.index] = Device(
+                message.name,
+                message.index,
+                message.lladdr,
+                broadcast=message.broadcast,
+                flags=message.flags,
+                mtu=message.mtu,
+            )
+            return
+        link = self._driver.links.get(message.index)
+        if isinstance(link, PacketLink):
+            link.update(message)
+        self._driver.follow(message.index, message)
+
+    def _remove(self, index: int) -> None:
+        if self.links.pop(index, None) is not None:
+            self._gone(index)
+            device = self._engine.node.devices.get(index)
+            if device is not None:
+                self._engine.node.forget_device(device)
+
+    def _address(self, message: AddressMessage) -> None:
+        if message.index not in self._engine.node.devices:
+            return
+        now = self._driver.clock()
+        if message.deleted:
+            self._engine.remove_address(message.index, message.local, message.prefixlen, now)
+        else:
+            address = Address(
+                message.local, message.prefixlen, message.scope, message.flags, message.broadcast
+            )
+            self._engine.add_address(message.index, address, now)
+
+    def _route(self, message: RouteMessage) -> None:
+        node = self._engine.node
+        device = node.devices.get(message.oif)
+        if device is None or message.table != RT_TABLE_MAIN or message.type != RTN_UNICAST:
+            return
+        gateway = message.gateway if message.gateway and len(message.gateway) == len(message.dst) else None
+        route = Route(message.dst, message.prefixlen, device, gateway, message.priority)
+        if message.deleted:
+            node.remove_route(route)
+        else:
+            node.add_route(route)
+
+
+def _decoded(messages: Iterable[Message]) -> list[object]:
+    return [found for found in map(decode, messages) if found is not None]
