@@ -148,16 +148,26 @@ class NetlinkSocket:
         self._requests = requests
         self._notifications = notifications
         self._lock = trio.Lock()
+        self._closed = False
 
     async def request(self, message: bytes) -> list[Message]:
-        """As :meth:`RequestSocket.request`; a checkpoint. Tasks that ask at once wait for each other."""
+        """As :meth:`RequestSocket.request`; a checkpoint. Tasks that ask at once wait for each other.
+
+        Raises:
+            trio.ClosedResourceError: the socket is closed, or was meanwhile.
+        """
         async with self._lock:
-            replies = []
-            for part in self._requests.exchange(message):
+            replies: list[Message] = []
+            parts = self._requests.exchange(message)
+            while True:
+                if self._closed:
+                    raise trio.ClosedResourceError
+                part = next(parts, None)
+                if part is None:
+                    return replies
                 replies.extend(part)
                 # Not cancellable: a dump left half read would have the next one refused with EBUSY.
                 await trio.lowlevel.cancel_shielded_checkpoint()
-            return replies
 
     async def dump(self, message: bytes) -> list[Message]:
         """As :meth:`RequestSocket.dump`; other tasks run between its parts."""
@@ -208,7 +218,8 @@ class NetlinkSocket:
         return found
 
     def close(self) -> None:
-        """Close both sockets; a task in :meth:`receive` gets :exc:`trio.ClosedResourceError`. Idempotent."""
+        """Close both sockets; a task that uses them gets :exc:`trio.ClosedResourceError`. Idempotent."""
+        self._closed = True
         sock, self._notifications = self._notifications, None
         if sock is not None:
             trio.lowlevel.notify_closing(sock)

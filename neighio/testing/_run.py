@@ -43,6 +43,7 @@ def _main() -> None:
 
 def _call(task: dict[str, Any]) -> dict[str, str]:
     sys.path[:] = task["sys_path"]
+    ending = {"passed": ""}
     try:
         Here().set_link("lo", up=True)
         function = operator.attrgetter(task["name"])(_load(task["module"], task["path"]))
@@ -52,12 +53,13 @@ def _call(task: dict[str, Any]) -> dict[str, str]:
             trio.run(functools.partial(function, **parameters))
         else:
             function(**parameters)
-    except BaseException as error:
-        # pytest.skip() raises a class of its own, which is no Exception.
+    # All of them: the process that asked raises it again. pytest.skip() raises what is no Exception.
+    except BaseException as error:  # noqa: ASYNC103
         if type(error).__name__ in ("Skipped", "SkipTest"):
-            return {"skipped": str(error)}
-        return {"failed": _explain(error, task["path"])}
-    return {"passed": ""}
+            ending = {"skipped": str(error)}
+        else:
+            ending = {"failed": _explain(error, task["path"])}
+    return ending
 
 
 def _load(name: str, path: str) -> object:

@@ -26,7 +26,7 @@ import sys
 import tempfile
 import unittest
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, TypeAlias, overload
 
 from .namespace import available, enter_command
 
@@ -37,7 +37,7 @@ BODY_ATTRIBUTE: Final = "namespace_body"
 _KILL_AFTER: Final = 5.0
 """Seconds that the child has, after its time is up, to say where it hung."""
 
-_Test = TypeVar("_Test", bound=Callable[..., "Awaitable[None] | None"])
+_Test: TypeAlias = "Callable[..., Awaitable[None] | None]"
 
 
 class NamespaceFailure(AssertionError):
@@ -118,9 +118,7 @@ def _release(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def run_in_namespace(
-    function: Callable[..., Awaitable[None] | None], *, timeout: float = 60.0, **parameters: object
-) -> None:
+def run_in_namespace(function: _Test, *, timeout: float = 60.0, **parameters: object) -> None:
     """Call a module's function, by trio if it is asynchronous, in a fresh process and namespace.
 
     The loopback device is up there. What it prints is printed here. Parameters have to be literals.

@@ -346,6 +346,8 @@ async def test_closing_wakes_who_waits_and_refuses_who_comes_later() -> None:
     rtnetlink.close()
     with pytest.raises(trio.ClosedResourceError):
         await rtnetlink.receive()
+    with pytest.raises(trio.ClosedResourceError):
+        await rtnetlink.request(requests.get_link("lo"))
     with open_netlink() as without_groups, pytest.raises(trio.ClosedResourceError):
         await without_groups.receive()
 
@@ -564,3 +566,16 @@ def test_an_error_without_explanation_has_the_systems_text() -> None:
     kernel = scripted([(NLMSG_ERROR, NLM_F_CAPPED, 0, struct.pack("=i", -errno.EPERM) + bytes(16))])
     with pytest.raises(PermissionError, match="Operation not permitted"):
         kernel.request(requests.get_link(1))
+
+
+async def test_closing_ends_a_dump_that_is_under_way() -> None:
+    class ClosedWhileItAnswers(ScriptedSocket):
+        def recvfrom(self, size: int) -> tuple[bytes, tuple[int, int]]:
+            rtnetlink.close()
+            return super().recvfrom(size)
+
+    sock = ClosedWhileItAnswers([part(b"first"), END])
+    rtnetlink = NetlinkSocket(RequestSocket(cast("Any", sock)), None)
+    with pytest.raises(trio.ClosedResourceError):
+        await rtnetlink.dump(requests.dump_links())
+    assert len(sock.queue) == 1
