@@ -1,3 +1,47 @@
-"""Linux's neighbouring subsystem as a structured-concurrency library."""
+"""Linux's neighbouring subsystem as a structured-concurrency library.
+
+``async with neighio.open_table("eth0") as table: mac = await table.resolve("198.51.100.7", "eth0")``
+"""
+
+from __future__ import annotations
+
+from .address import IPAddress as IPAddress
+from .address import LinkAddress as LinkAddress
+from .administration import Cache as Cache
+from .administration import CacheStatistics as CacheStatistics
+from .administration import EntryOptions as EntryOptions
+from .administration import TableStatistics as TableStatistics
+from .core.events import Change as Change
+from .core.events import DelNeighbour as DelNeighbour
+from .core.events import Miss as Miss
+from .core.events import NewNeighbour as NewNeighbour
+from .core.events import PacketFailed as PacketFailed
+from .core.neighbour import Neighbour as Neighbour
+from .core.proxy import ProxyEntry as ProxyEntry
+from .device import AttachedDevice as AttachedDevice
+from .device import Device as Device
+from .driver import Idle as Idle
+from .driver import Published as Published
+from .errors import AdminError as AdminError
+from .errors import DeviceGone as DeviceGone
+from .errors import DuplicateAddress as DuplicateAddress
+from .errors import InternalError as InternalError
+from .errors import InvalidAddress as InvalidAddress
+from .errors import MalformedFrame as MalformedFrame
+from .errors import NeighioError as NeighioError
+from .errors import NotPermitted as NotPermitted
+from .errors import PacketDropped as PacketDropped
+from .errors import SubscriberOverflow as SubscriberOverflow
+from .errors import TableFull as TableFull
+from .errors import Unreachable as Unreachable
+from .link.base import Link as Link
+from .probe import Reply as Reply
+from .reference import HeldNeighbour as HeldNeighbour
+from .states import NudState as NudState
+from .subscription import EventStream as EventStream
+from .sweep import Sweep as Sweep
+from .sweep import SweepProgress as SweepProgress
+from .table import NeighbourTable as NeighbourTable
+from .table import open_table as open_table
 
 __version__ = "0.1.0"

@@ -66,6 +66,7 @@ class Subscription:
         "_driver",
         "_queue",
         "_row",
+        "_shown",
         "closed",
         "errors",
         "overflowed",
@@ -79,6 +80,8 @@ class Subscription:
         self._queue: deque[Published] = deque()
         self._caches: list[NeighbourCache] = list(driver.engine.caches.values())
         self._row = 1
+        # How many at the head of the queue the walk put there: the capacity is for changes.
+        self._shown = 0
         self.trace = trace
         self.errors = errors
         self.overflowed = False
@@ -95,6 +98,7 @@ class Subscription:
         if not self._queue and self._caches:
             self._walk()
         if self._queue:
+            self._shown = max(self._shown - 1, 0)
             return self._queue.popleft()
         if self.overflowed:
             raise SubscriberOverflow(f"more than {self._capacity} events waited; subscribe again")
@@ -114,6 +118,7 @@ class Subscription:
                 self._row = 1
         if not self._caches:
             self._queue.append(Idle(self._driver.clock()))
+        self._shown = len(self._queue)
 
     def _walked(self, family: int, row: int) -> bool:
         for place, cache in enumerate(self._caches):
@@ -131,7 +136,7 @@ class Subscription:
             wanted = self._walked(event.family, event.row)
         if not wanted or self.overflowed:
             return
-        if len(self._queue) >= self._capacity:
+        if len(self._queue) - self._shown >= self._capacity:
             self.overflowed = True
             self._caches.clear()
         else:
@@ -154,6 +159,10 @@ class ProbeRecord:
         self.answers: list[Answer] = []
         self.token: Hashable | None = None
 
+    def forget(self) -> None:
+        """Nobody waits any more."""
+        self.token = None
+
 
 class Driver:
     """The engine, its links, and who waits.
@@ -163,8 +172,9 @@ class Driver:
         clock: the present, seconds.
         wake: resumes the waiter of a token, once, with a value or an exception.
         arm: the scope's deadline is now this; seconds of the clock, in the past when it is due.
-        trouble: a link refused a frame or fell silent (the index is given); ask the kernel about it.
+        trouble: a link (its index is given) says that it is down or gone.
         observe: is shown every output before it is done.
+        trace: whether silent changes are wanted even while nobody subscribes to them.
     """
 
     def __init__(
@@ -174,8 +184,9 @@ class Driver:
         clock: Callable[[], float],
         wake: Callable[[Hashable, Outcome], None],
         arm: Callable[[Scope, float], None],
-        trouble: Callable[[int], None] = lambda index: None,
+        trouble: Callable[[int, LinkDown | LinkGone], None] = lambda index, error: None,
         observe: Callable[[Output], None] | None = None,
+        trace: bool = False,
     ) -> None:
         self.engine = engine
         self.clock = clock
@@ -183,6 +194,8 @@ class Driver:
         self.arm = arm
         self.trouble = trouble
         self.observe = observe
+        self.trace = trace
+        engine.services.tracing = trace
         self.links: dict[int, Link] = {}
         self.names: dict[str, Device] = {}
         self.subscriptions: list[Subscription] = []
@@ -232,6 +245,27 @@ class Driver:
             + sum(len(records) for records in self._probes.values())
         )
 
+    def abandon(self, error: Callable[[], BaseException]) -> None:
+        """End every wait with an exception of its own, and every subscription."""
+        tokens: list[Hashable] = [*self._sending.values()]
+        for table in (self._resolving, self._verifying):
+            for waiting in table.values():
+                tokens.extend(waiting)
+            table.clear()
+        self._sending.clear()
+        for place in list(self._probes):
+            self._abandon_probes(place, error)
+        for token in tokens:
+            self.wake(token, error())
+        for subscription in tuple(self.subscriptions):
+            self.unsubscribe(subscription)
+
+    def _abandon_probes(self, place: tuple[int, bytes], error: Callable[[], BaseException]) -> None:
+        for record in self._probes.get(place, ()):
+            if record.token is not None:
+                token, record.token = record.token, None
+                self.wake(token, error())
+
     def open_probe(self, index: int, key: bytes) -> ProbeRecord:
         """Collect what answers from an address, until :meth:`close_probe`."""
         record = ProbeRecord()
@@ -256,15 +290,18 @@ class Driver:
     def subscribe(self, *, trace: bool, errors: bool, capacity: int) -> Subscription:
         subscription = Subscription(self, trace=trace, errors=errors, capacity=capacity)
         self.subscriptions.append(subscription)
-        self.engine.services.tracing = any(s.trace for s in self.subscriptions)
+        self._follow_trace()
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         if subscription in self.subscriptions:
             self.subscriptions.remove(subscription)
             subscription.closed = True
-            self.engine.services.tracing = any(s.trace for s in self.subscriptions)
+            self._follow_trace()
             subscription.notice()
+
+    def _follow_trace(self) -> None:
+        self.engine.services.tracing = self.trace or any(s.trace for s in self.subscriptions)
 
     # -- the way in
 
@@ -285,8 +322,11 @@ class Driver:
                     more = False
                     break
                 engine_receive(index, frame, now)
-        except (LinkDown, LinkGone):
-            self.trouble(index)
+        except LinkDown as error:
+            # It says so once, and before the frames that it still holds.
+            self.trouble(index, error)
+        except LinkGone as error:
+            self.trouble(index, error)
             more = False
         self.pump()
         return more
@@ -344,12 +384,12 @@ class Driver:
             link.send(frame)
         except LinkBusy:
             self._refused(output, "tx_busy", PacketDropped, token)
-        except LinkDown:
+        except LinkDown as error:
             self._refused(output, "tx_down", DeviceGone, token)
-            self.trouble(device.index)
-        except LinkGone:
+            self.trouble(device.index, error)
+        except LinkGone as error:
             self._refused(output, "tx_gone", DeviceGone, token)
-            self.trouble(device.index)
+            self.trouble(device.index, error)
         else:
             if token is not None:
                 self.wake(token, None)
@@ -447,6 +487,8 @@ class Driver:
         self.names.pop(device.name, None)
         del self.links[index]
         self.pump()
+        for place in [place for place in self._probes if place[0] == index]:
+            self._abandon_probes(place, lambda: DeviceGone(f"dev {device.name}"))
 
     def follow(self, index: int, facts: Link | LinkFacts) -> None:
         """A device is now as ``facts`` say: name, flags, address, MTU. Each change is its own stimulus."""

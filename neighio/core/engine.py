@@ -32,6 +32,7 @@ from .constants import (
     NUD_PERMANENT,
     NUD_PROBE,
     NUD_VALID,
+    RTN_UNICAST,
 )
 from .create import create
 from .events import Output
@@ -463,6 +464,16 @@ class Engine:
         if neighbour.exists and not cache.meet(row) and not cache.store.dead[row]:
             cache.end_sweep(row, keep=keep)
 
+    def sweep_keys(self, first: bytes, count: int) -> list[bytes]:
+        """The ``count`` addresses from ``first`` on that may be somebody's, in random order."""
+        length = len(first)
+        start = int.from_bytes(first, "big")
+        keys = [number.to_bytes(length, "big") for number in range(start, start + count)]
+        kind = self.node.address_type
+        keys = [key for key in keys if kind(key) == RTN_UNICAST]
+        self.services.random.shuffle(keys)
+        return keys
+
     # -- calls: administration
 
     def new_neighbour(
@@ -496,6 +507,19 @@ class Engine:
         self._at(now)
         cache, table = self._admin_place(index, key)
         delete_neighbour(cache, table, key, proxy=proxy)
+
+    def delete_neighbours(self, index: int, states: int, now: float, *, nothing: bool) -> int:
+        """Delete every entry of a device in one of ``states`` (NUD_* bits; with ``nothing`` NONE too), as
+        ``ip neigh flush`` does: one RTM_DELNEIGH for each. Returns how many."""
+        self._at(now)
+        count = 0
+        for cache, table in self._tables(index):
+            for row in tuple(table.members):
+                state = cache.store.nud_state[row]
+                if not cache.meet(row) and (state & states or (nothing and state == NUD_NONE)):
+                    delete_neighbour(cache, table, cache.store.key_of(row))
+                    count += 1
+        return count
 
     def _admin_place(self, index: int | None, key: bytes) -> tuple[NeighbourCache, DeviceTable | None]:
         if index is not None:

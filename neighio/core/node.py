@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..address import parse_ip
+from ..errors import InvalidAddress
 from .constants import (
     AF_INET,
     AF_INET6,
@@ -30,7 +32,17 @@ if TYPE_CHECKING:
     from .neighbour import Neighbour
     from .parameters import Parameters
 
-__all__ = ["SWITCHES", "Address", "Device", "Node", "Route", "Switch", "check_switches", "in_prefix"]
+__all__ = [
+    "SWITCHES",
+    "Address",
+    "Device",
+    "Node",
+    "Route",
+    "Switch",
+    "check_switches",
+    "in_prefix",
+    "parse_interface",
+]
 
 LIMITED_BROADCAST: Final = b"\xff\xff\xff\xff"
 
@@ -114,6 +126,19 @@ def in_prefix(ip: bytes, prefix: bytes, prefixlen: int) -> bool:
     """Whether ``ip`` lies in ``prefix``/``prefixlen``; both packed, of one family."""
     shift = len(ip) * 8 - prefixlen
     return int.from_bytes(ip, "big") >> shift == int.from_bytes(prefix, "big") >> shift
+
+
+def parse_interface(address: str) -> tuple[bytes, int]:
+    """Return the packed address and the prefix length of "198.51.100.1/24".
+
+    Raises:
+        InvalidAddress
+    """
+    text, slash, length = address.partition("/")
+    ip, _ = parse_ip(text, field="address")
+    if not slash or not (length.isascii() and length.isdigit()) or int(length) > len(ip) * 8:
+        raise InvalidAddress(f"address: {address!r} has no prefix length")
+    return ip, int(length)
 
 
 class Device:
@@ -301,6 +326,10 @@ class Node:
                     del routes[prefix]
                 return True
         return False
+
+    def clear_routes(self) -> None:
+        """Forget every route."""
+        self._routes.clear()
 
     # -- the four questions
 

@@ -11,12 +11,12 @@ from itertools import count
 from math import inf
 from random import Random
 
-from ..address import IPAddress, LinkAddress, parse_ip
+from ..address import IPAddress, LinkAddress
 from ..core.constants import AF_INET, RT_SCOPE_UNIVERSE
 from ..core.engine import Engine, Scope
 from ..core.events import Change, DelNeighbour, Miss, NewNeighbour, Output, PacketFailed, Transmit
 from ..core.neighbour import Neighbour
-from ..core.node import Address, Device, Route
+from ..core.node import Address, Device, Route, parse_interface
 from ..core.queue import Packet
 from ..driver import Driver, Outcome
 from ..errors import InvalidAddress
@@ -68,10 +68,14 @@ class Simulation:
         self.outputs: list[Output] = []
         self.random = Random(seed)
         self.engine = Engine(now=start, random=self.random, ticks_per_second=ticks_per_second)
-        self.engine.services.tracing = trace
         self.segment = Segment(lambda: self.now, random=self.random)
         self.driver = Driver(
-            self.engine, clock=lambda: self.now, wake=self._wake, arm=self._arm, observe=self._observe
+            self.engine,
+            clock=lambda: self.now,
+            wake=self._wake,
+            arm=self._arm,
+            observe=self._observe,
+            trace=trace,
         )
         self._deadlines: dict[Scope, float] = {}
         self._heap: list[tuple[float, Scope]] = []
@@ -192,7 +196,9 @@ class Simulation:
         if link.index not in self.driver.links:
             return
         if link.removed:
+            device = self.engine.node.devices[link.index]
             self.driver.detach(link.index)
+            self.engine.node.forget_device(device)
         else:
             self.driver.follow(link.index, link)
         self._settle()
@@ -203,7 +209,7 @@ class Simulation:
 
     def add_address(self, dev: str, address: str, *, scope: int = RT_SCOPE_UNIVERSE, flags: int = 0) -> None:
         """Give a device an address with its prefix ("198.51.100.1/24"), and the node the route to it."""
-        ip, prefixlen = _parse_interface(address)
+        ip, prefixlen = parse_interface(address)
         device = self.device(dev)
         self.engine.add_address(device.index, Address(ip, prefixlen, scope, flags), self.now)
         self.engine.node.add_route(Route(ip, prefixlen, device))
@@ -211,7 +217,7 @@ class Simulation:
 
     def remove_address(self, dev: str, address: str) -> None:
         """Take an address away again, and its route."""
-        ip, prefixlen = _parse_interface(address)
+        ip, prefixlen = parse_interface(address)
         device = self.device(dev)
         self.engine.node.remove_route(Route(ip, prefixlen, device))
         self.engine.remove_address(device.index, ip, prefixlen, self.now)
@@ -275,8 +281,9 @@ class Simulation:
         neighbour = self.engine.neighbour(index, key, self.now)
         ticket = Packet(packet, AF_INET)
         self.driver.await_packet(ticket, pending)
-        self.engine.send(neighbour, ticket, self.now)
+        # The kernel's output path holds no reference either.
         self.engine.release(neighbour, self.now)
+        self.engine.send(neighbour, ticket, self.now)
         self._settle()
         return pending
 
@@ -347,11 +354,3 @@ def describe_frame(frame: bytes) -> str:
     op, spa, _, tpa, _ = fields
     names = [".".join(map(str, ip)) for ip in (spa, tpa)]
     return f"arp {'request' if op == arp.ARPOP_REQUEST else 'reply'} to {to} spa {names[0]} tpa {names[1]}"
-
-
-def _parse_interface(address: str) -> tuple[bytes, int]:
-    text, slash, length = address.partition("/")
-    ip, _ = parse_ip(text, field="address")
-    if not slash or not length.isdigit() or int(length) > len(ip) * 8:
-        raise InvalidAddress(f"address: {address!r} has no prefix length")
-    return ip, int(length)

@@ -12,22 +12,22 @@ from typing import Final
 
 import trio
 
-from ..core.constants import RTN_UNICAST
-from ..core.engine import Engine
-from ..core.node import Address, Device, Route
-from ..driver import Driver
-from ..link.packet import PacketLink
-from . import requests
-from .framing import Message
-from .netlink import NetlinkOverflow, NetlinkSocket, open_netlink
-from .rtnetlink import AddressMessage, LinkMessage, RouteMessage, decode
-from .uapi import (
+from .core.constants import RTN_UNICAST
+from .core.engine import Engine
+from .core.node import Address, Device, Route
+from .driver import Driver
+from .kernel import requests
+from .kernel.framing import Message
+from .kernel.netlink import NetlinkOverflow, NetlinkSocket, open_netlink
+from .kernel.rtnetlink import AddressMessage, LinkMessage, RouteMessage, decode
+from .kernel.uapi import (
     RTNLGRP_IPV4_IFADDR,
     RTNLGRP_IPV4_ROUTE,
     RTNLGRP_IPV6_IFADDR,
     RTNLGRP_IPV6_ROUTE,
     RTNLGRP_LINK,
 )
+from .link.packet import PacketLink
 
 __all__ = ["KernelMirror"]
 

@@ -1,0 +1,62 @@
+"""One solicitation now: is somebody there?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from ._park import Token, park
+from .address import LinkAddress, format_ip
+from .core.constants import AF_INET, AF_INET6
+from .errors import Unreachable
+
+if TYPE_CHECKING:
+    from .table import NeighbourTable
+
+__all__ = ["Reply", "probe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer to a solicitation.
+
+    ``round_trip`` is in seconds. ``others`` are further, different link-layer addresses that answered for
+    the same IP address: duplicates.
+    """
+
+    ip: str
+    device: str
+    lladdr: LinkAddress
+    round_trip: float
+    others: tuple[LinkAddress, ...] = ()
+
+
+async def probe(table: NeighbourTable, index: int, key: bytes, *, unicast: bool, listen: float) -> Reply:
+    """Send one solicitation and wait for its answer; see :meth:`NeighbourTable.probe`."""
+    driver = table._driver
+    engine = driver.engine
+    device = engine.node.devices[index]
+    retrans_time = engine.parameters(index, AF_INET if len(key) == 4 else AF_INET6).retrans_time
+    begun = driver.clock()
+    neighbour = engine.begin_probe(index, key, begun)
+    record = driver.open_probe(index, key)
+    try:
+        engine.solicit_once(neighbour, begun, unicast=unicast)
+        driver.pump()
+        with trio.move_on_after(retrans_time):
+            record.token = token = Token()
+            await park(token, record.forget)
+        if not record.answers:
+            raise Unreachable(f"{format_ip(key)} dev {device.name}: no answer in {retrans_time:g} s")
+        if listen > 0:
+            await trio.sleep(listen)
+    finally:
+        driver.close_probe(index, key, record)
+        engine.end_probe(neighbour, index, key, driver.clock())
+        driver.pump()
+    first = record.answers[0]
+    others = dict.fromkeys(answer.lladdr for answer in record.answers)
+    del others[first.lladdr]
+    return Reply(format_ip(key), device.name, first.lladdr, first.time - begun, tuple(others))
