@@ -19,7 +19,6 @@ from .constants import (
     NLM_F_EXCL,
     NLM_F_REPLACE,
     NTF_EXT_LEARNED,
-    NTF_EXT_LOCKED,
     NTF_EXT_VALIDATED,
     NTF_MANAGED,
     NTF_PROXY,
@@ -35,7 +34,7 @@ from .proxy import ANY_DEVICE, add_proxy, delete_proxy
 
 __all__ = ["delete_neighbour", "new_neighbour"]
 
-_KNOWN_EXTENDED = NTF_MANAGED | NTF_EXT_LOCKED | NTF_EXT_VALIDATED
+_KNOWN_EXTENDED = NTF_MANAGED | NTF_EXT_VALIDATED
 
 _UPDATE_FLAGS = (
     (NTF_EXT_LEARNED, NEIGH_UPDATE_F_EXT_LEARNED),
@@ -70,6 +69,8 @@ def new_neighbour(
     state &= 0xFF
     if flags & ~0xFF & ~_KNOWN_EXTENDED:
         raise AdminError(errno.EINVAL, "reserved bit set")
+    if table is not None and lladdr is not None and len(lladdr) < table.device.addr_len:
+        raise AdminError(errno.EINVAL, "Invalid link address")
     if len(key) < cache.store.key_len:
         raise AdminError(errno.EINVAL, "Invalid network address")
     if flags & NTF_PROXY:
@@ -80,10 +81,6 @@ def new_neighbour(
         return
     if table is None:
         raise AdminError(errno.EINVAL, "Device not specified")
-    if flags & NTF_EXT_LOCKED:
-        raise AdminError(errno.EINVAL, "Invalid NTF_* flag for this device")
-    if lladdr is not None and len(lladdr) < table.device.addr_len:
-        raise AdminError(errno.EINVAL, "Invalid link address")
     update_flags = NEIGH_UPDATE_F_ADMIN | NEIGH_UPDATE_F_OVERRIDE | NEIGH_UPDATE_F_OVERRIDE_ISROUTER
     row = cache.lookup(table, key)
     if row:
@@ -147,7 +144,7 @@ def delete_neighbour(
         delete_proxy(cache, key, ANY_DEVICE if table is None else table.device.index)
         return
     if table is None:
-        raise AdminError(errno.EINVAL, "Device not specified")
+        raise AdminError(errno.EINVAL)
     row = cache.lookup(table, key)
     if not row:
         raise AdminError(errno.ENOENT)

@@ -31,7 +31,7 @@ from .node import LIMITED_BROADCAST
 
 if TYPE_CHECKING:
     from .cache import DeviceTable, NeighbourCache
-    from .node import Device
+    from .node import Device, Node
     from .queue import Packet
 
 __all__ = ["DROP_REASONS", "Arp"]
@@ -65,8 +65,8 @@ class Arp:
     __slots__ = ("cache", "node")
 
     def __init__(self, cache: NeighbourCache) -> None:
-        self.cache = cache
-        self.node = cache.services.node
+        self.cache: NeighbourCache = cache
+        self.node: Node = cache.services.node
 
     # -- what the cache asks
 
@@ -168,14 +168,9 @@ class Arp:
 
     def _martian(self, device: Device, sip: bytes) -> bool:
         """Whether no route back to the sender can be (ip_route_input_slow, without rp_filter)."""
-        if sip[0] == 127:
-            return not self._switch(device, "route_localnet")
-        return (
-            sip[0] == 0
-            or sip == LIMITED_BROADCAST
-            or sip[0] & 0xF0 == 0xE0
-            or self.node.address_type(sip) == RTN_LOCAL
-        )
+        if sip[0] == 127 and not self._switch(device, "route_localnet"):
+            return True
+        return sip == LIMITED_BROADCAST or sip[0] & 0xF0 == 0xE0 or self.node.owns(sip)
 
     def _may_answer(self, device: Device, sip: bytes, tip: bytes) -> bool:
         """Whether arp_ignore and arp_filter let a request for a local address be answered. One that may
@@ -186,9 +181,13 @@ class Arp:
             if not here or (ignore == 2 and not device.subnet_contains(sip, tip)):
                 return False
         elif ignore == 3:
-            owners = (device for device in self.node.devices.values())
-            scopes = [a.scope for owner in owners for a in owner.own(AF_INET) if a.ip == tip]
-            if not any(scope <= RT_SCOPE_LINK for scope in scopes):
+            owned = [
+                self.node.scope(owner, address)
+                for owner in self.node.devices.values()
+                for address in owner.own(AF_INET)
+                if address.ip == tip
+            ]
+            if not any(scope <= RT_SCOPE_LINK for scope in owned):
                 return False
         elif ignore == 8:
             return False
@@ -231,7 +230,7 @@ class Arp:
     def _accepts(self, device: Device, sip: bytes) -> bool:
         """Whether arp_accept lets a stranger's message create an entry."""
         accept = self._switch(device, "arp_accept")
-        return accept == 1 or (accept == 2 and device.subnet_contains(sip))
+        return accept == 1 or (accept == 2 and self.node.on_link(device, sip))
 
     def _create(self, table: DeviceTable, key: bytes) -> int:
         """Make an entry for a sender; 0 when the table refuses, which the wire is not told."""

@@ -20,6 +20,7 @@ from .constants import (
     IFF_NOARP,
     IFF_POINTOPOINT,
     IFF_UP,
+    RT_SCOPE_HOST,
     RT_SCOPE_LINK,
     RT_SCOPE_UNIVERSE,
     RTN_BROADCAST,
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 LIMITED_BROADCAST: Final = b"\xff\xff\xff\xff"
+UNSPECIFIED: Final = bytes(4)
 
 
 class Switch(NamedTuple):
@@ -104,6 +106,10 @@ class Address(NamedTuple):
     flags: int = 0
     broadcast: bytes | None = None
 
+    @property
+    def secondary(self) -> bool:
+        return bool(self.flags & IFA_F_SECONDARY)
+
     def subnet_contains(self, ip: bytes) -> bool:
         return in_prefix(ip, self.ip, self.prefixlen)
 
@@ -112,7 +118,7 @@ class Address(NamedTuple):
         if len(self.ip) != 4:
             return ()
         found = []
-        if self.broadcast is not None and self.broadcast not in (LIMITED_BROADCAST, bytes(4)):
+        if self.broadcast is not None and self.broadcast not in (LIMITED_BROADCAST, UNSPECIFIED):
             found.append(self.broadcast)
         if self.prefixlen < 31:
             ones = (1 << (32 - self.prefixlen)) - 1
@@ -147,7 +153,8 @@ class Device:
     ``neigh_construct(neighbour)`` is called with each unfinished entry, ``neigh_setup(parameters)`` with
     the device's parameters when an entry is made; both are synchronous, and an exception refuses the
     creation. ``header`` is False for devices without a link-layer header (tun), ``hh_cache`` False for
-    those whose header cannot be cached. ``drops`` counts received frames that touched nothing, by reason.
+    those whose header cannot be cached. ``drops`` counts, by reason, received frames
+    that touched nothing and packets to neighbours that were not sent.
     """
 
     __slots__ = (
@@ -180,24 +187,27 @@ class Device:
         neigh_construct: Callable[[Neighbour], None] | None = None,
         neigh_setup: Callable[[Parameters], None] | None = None,
     ) -> None:
-        self.name = name
-        self.index = index
-        self.lladdr = lladdr
-        self.broadcast = broadcast
-        self.flags = flags
-        self.mtu = mtu
-        self.header = header
-        self.hh_cache = hh_cache
-        self.neigh_construct = neigh_construct
-        self.neigh_setup = neigh_setup
+        self.name: str = name
+        self.index: int = index
+        self.lladdr: bytes = lladdr
+        self.broadcast: bytes = broadcast
+        self.flags: int = flags
+        self.mtu: int = mtu
+        self.header: bool = header
+        self.hh_cache: bool = hh_cache
+        self.neigh_construct: Callable[[Neighbour], None] | None = neigh_construct
+        self.neigh_setup: Callable[[Parameters], None] | None = neigh_setup
         self.addresses: list[Address] = []
         self.drops: dict[str, int] = {}
-        self.switches = {
+        self.switches: dict[int, dict[str, int]] = {
             family: {name: s.default for name, s in SWITCHES[family].items()} for family in SWITCHES
         }
 
     def __repr__(self) -> str:
         return f"<Device {self.name} index {self.index} flags {self.flags:#x}>"
+
+    def count_drop(self, reason: str) -> None:
+        self.drops[reason] = self.drops.get(reason, 0) + 1
 
     @property
     def addr_len(self) -> int:
@@ -237,6 +247,18 @@ class Device:
         )
 
 
+def _place(addresses: list[Address], new: Address) -> int:
+    """Where a device's list takes an IPv4 address: a primary one behind the last primary of its scope or a
+    narrower one, a secondary one at the end (__inet_insert_ifa)."""
+    if new.secondary or len(new.ip) != 4:
+        return len(addresses)
+    place = 0
+    for number, address in enumerate(addresses, 1):
+        if len(address.ip) == 4 and not address.secondary and address.scope >= new.scope:
+            place = number
+    return place
+
+
 class Route(NamedTuple):
     """A unicast route. ``gateway`` is None when the destination is on the link itself."""
 
@@ -252,7 +274,9 @@ class Node:
 
     def __init__(self) -> None:
         self.devices: dict[int, Device] = {}
-        self.everywhere = {family: dict.fromkeys(SWITCHES[family], 0) for family in SWITCHES}
+        self.everywhere: dict[int, dict[str, int]] = {
+            family: dict.fromkeys(SWITCHES[family], 0) for family in SWITCHES
+        }
         self.everywhere[AF_INET]["arp_evict_nocarrier"] = 1
         self._local: dict[bytes, int] = {}
         self._broadcast: dict[bytes, int] = {}
@@ -266,13 +290,15 @@ class Node:
         """Give a device an address, or change the one that it has; False when nothing changed."""
         if address in device.addresses:
             return False
-        for old in device.addresses:
+        place = None
+        for number, old in enumerate(device.addresses):
             if old.ip == address.ip and old.prefixlen == address.prefixlen:
                 self._count(old, -1)
-                device.addresses[device.addresses.index(old)] = address
+                del device.addresses[number]
+                if (old.scope, old.secondary) == (address.scope, address.secondary):
+                    place = number
                 break
-        else:
-            device.addresses.append(address)
+        device.addresses.insert(_place(device.addresses, address) if place is None else place, address)
         self._count(address, 1)
         return True
 
@@ -341,19 +367,36 @@ class Node:
         if ip in self._local:
             return RTN_LOCAL
         if len(ip) == 4:
-            if ip in self._broadcast or ip[0] == 0 or ip == LIMITED_BROADCAST:
+            if ip in self._broadcast or ip in (UNSPECIFIED, LIMITED_BROADCAST):
                 return RTN_BROADCAST
             if ip[0] == 127:
                 return RTN_LOCAL
             return RTN_MULTICAST if ip[0] & 0xF0 == 0xE0 else RTN_UNICAST
         return RTN_MULTICAST if ip[0] == 0xFF else RTN_UNICAST
 
+    def owns(self, ip: bytes) -> bool:
+        """Whether a device has exactly this address; of 127.0.0.0/8 all are local, but few are owned."""
+        return ip in self._local
+
+    def scope(self, device: Device, address: Address) -> int:
+        """RT_SCOPE_* of a device's address: with route_localnet, what is the host's own is the link's too."""
+        widest = RT_SCOPE_LINK if self.switch(device, AF_INET, "route_localnet") else RT_SCOPE_HOST
+        return min(address.scope, widest)
+
+    def on_link(self, device: Device, ip: bytes) -> bool:
+        """Whether an IPv4 address lies in the subnet of one of the device's that is more than the host's
+        own (inet_confirm_addr)."""
+        return any(
+            address.subnet_contains(ip) and self.scope(device, address) <= RT_SCOPE_LINK
+            for address in device.own(AF_INET)
+        )
+
     def source_for(self, target: bytes, device: Device, hint: bytes | None) -> bytes:
         """The IPv4 address with which to ask for ``target`` (arp_solicit, inet_select_addr).
 
         ``hint`` is the source of the packet that wants to go there. 0.0.0.0 when there is nothing.
         """
-        if hint is not None and hint in self._local:
+        if hint is not None and self.address_type(hint) == RTN_LOCAL:
             announce = self.switch(device, AF_INET, "arp_announce")
             if announce == 0 or (announce == 1 and device.subnet_contains(target, hint)):
                 return hint
@@ -363,7 +406,7 @@ class Node:
         usable = [
             address
             for address in device.own(AF_INET)
-            if address.scope <= RT_SCOPE_LINK and not address.flags & IFA_F_SECONDARY
+            if self.scope(device, address) <= RT_SCOPE_LINK and not address.secondary
         ]
         for address in usable:
             if address.subnet_contains(target):
@@ -372,9 +415,9 @@ class Node:
             return usable[0].ip
         for other in self.devices.values():
             for address in other.own(AF_INET):
-                if address.scope < RT_SCOPE_LINK and not address.flags & IFA_F_SECONDARY:
+                if address.scope < RT_SCOPE_LINK and not address.secondary:
                     return address.ip
-        return bytes(4)
+        return UNSPECIFIED
 
     def route(self, ip: bytes) -> Route | None:
         """The route to ``ip``: the longest prefix, of those the lowest metric."""
