@@ -50,7 +50,9 @@ class Device:
             raise ValueError(f"role: {role!r} is not one of 'client'")
         self.interface = interface
         self.role = role
-        self.addresses = tuple(node.parse_interface(address) for address in addresses)
+        self.addresses: tuple[tuple[bytes, int], ...] = tuple(
+            node.parse_interface(address) for address in addresses
+        )
         self.neigh_construct = neigh_construct
         self.neigh_setup = neigh_setup
         if isinstance(interface, str):

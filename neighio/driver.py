@@ -82,10 +82,10 @@ class Subscription:
         self._row = 1
         # How many at the head of the queue the walk put there: the capacity is for changes.
         self._shown = 0
-        self.trace = trace
-        self.errors = errors
-        self.overflowed = False
-        self.closed = False
+        self.trace: bool = trace
+        self.errors: bool = errors
+        self.overflowed: bool = False
+        self.closed: bool = False
         self.token: Hashable | None = None
         """Whom to wake when there is something to take; the shell's."""
 

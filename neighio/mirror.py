@@ -56,7 +56,7 @@ class KernelMirror:
         self._doubt = trio.Event()
         self.links: dict[int, LinkMessage] = {}
         """The latest word on each link, by index."""
-        self.overflows = 0
+        self.overflows: int = 0
         """How often notifications were lost and everything was asked for again."""
 
     async def open(self) -> None:

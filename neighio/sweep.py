@@ -121,7 +121,9 @@ class Sweep:
         else:
             await trio.lowlevel.cancel_shielded_checkpoint()
         if self._replies:
-            self._room.set()
+            if len(self._replies) <= UNREAD // 2:
+                # Only now: waking the sender for each reply read would cost a task switch each.
+                self._room.set()
             return self._replies.popleft()
         if self._failure is not None:
             raise self._failure(f"dev {self._device.name}")

@@ -48,7 +48,7 @@ def main() -> int:
     for symbol in bad:
         for found in symbol["diagnostics"]:
             if found["severity"] == "error":
-                start = found["range"]["start"]["line"] + 1
+                start = found.get("range", {}).get("start", {}).get("line", 0) + 1
                 print(f"{found['file']}:{start}: {symbol['name']}: {found['message']}")
     print(f"pyright: {len(symbols)} public symbols, {len(bad)} without a full type")
     return 1 if bad or not symbols else 0

@@ -27,7 +27,7 @@ from .events import Change, DelNeighbour, Miss, NewNeighbour, Output, PacketFail
 from .neighbour import Neighbour
 from .nud import Nud
 from .parameters import Parameters
-from .queue import Packet, ResolutionQueue
+from .queue import QUEUE_PURGE, Packet, ResolutionQueue
 from .store import RowList, Store
 from .timers import Timers
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeviceTable", "NeighbourCache", "NeighbourProtocol", "Services", "Statistics"]
 
-logger = logging.getLogger("neighio.core")
+logger: Final = logging.getLogger("neighio.core")
 
 SHARDS: Final = 256
 INITIAL_BUCKETS: Final = 8
@@ -77,15 +77,15 @@ class Services:
     def __init__(
         self, node: Node, source: random.Random, floor: Callable[[float], float], now: float
     ) -> None:
-        self.now = now
-        self.node = node
-        self.random = source
-        self.floor = floor
+        self.now: float = now
+        self.node: Node = node
+        self.random: random.Random = source
+        self.floor: Callable[[float], float] = floor
         self.outputs: list[Output] = []
         self.rearmed: set[tuple[str, int]] = set()
         self.probed: dict[tuple[int, bytes], int] = {}
-        self.tracing = False
-        self.in_hook = False
+        self.tracing: bool = False
+        self.in_hook: bool = False
 
 
 class Statistics:
@@ -143,20 +143,22 @@ class DeviceTable:
 
     def __init__(self, cache: NeighbourCache, device: Device, slot: int) -> None:
         store = cache.store
-        self.device = device
-        self.slot = slot
-        self.parms = Parameters(cache.family, cache.services.random, cache.parameters)
+        self.device: Device = device
+        self.slot: int = slot
+        self.parms: Parameters = Parameters(cache.family, cache.services.random, cache.parameters)
         self.shards: list[dict[bytes, int]] = [{} for _ in range(SHARDS)]
-        self.timers = Timers(store, slot, lambda: cache.services.rearmed.add(("device", device.index)))
+        self.timers: Timers = Timers(
+            store, slot, lambda: cache.services.rearmed.add(("device", device.index))
+        )
         store.reserve()
-        self.members = RowList(store, "dev", store.take())
-        self.count = 0
-        self.rows = 0
-        self.closed = False
+        self.members: RowList = RowList(store, "dev", store.take())
+        self.count: int = 0
+        self.rows: int = 0
+        self.closed: bool = False
         # What a flush that is still under way has doomed: rows up to these serials (see flush.py).
-        self.flushed_all = 0
-        self.flushed_dynamic = 0
-        self.cursor = self.members.head
+        self.flushed_all: int = 0
+        self.flushed_dynamic: int = 0
+        self.cursor: int = self.members.head
 
 
 class NeighbourCache:
@@ -168,28 +170,28 @@ class NeighbourCache:
     def __init__(self, family: int, services: Services) -> None:
         self.family = family
         self.services = services
-        self.outputs = services.outputs
-        self.parameters = Parameters(family, services.random)
-        self.store = Store(KEY_LEN[family])
-        self.statistics = Statistics()
+        self.outputs: list[Output] = services.outputs
+        self.parameters: Parameters = Parameters(family, services.random)
+        self.store: Store = Store(KEY_LEN[family])
+        self.statistics: Statistics = Statistics()
         self.gc_thresh1 = 128
         self.gc_thresh2 = 512
         self.gc_thresh3 = 1024
-        self.entries = 0
-        self.gc_entries = 0
-        self.swept = 0
+        self.entries: int = 0
+        self.gc_entries: int = 0
+        self.swept: int = 0
         self.hash_buckets = INITIAL_BUCKETS
-        self.last_flush = services.now
-        self.last_rand = services.now + 20 * self.parameters.reachable_time
-        self.gc_list = RowList(self.store, "gc")
-        self.managed_list = RowList(self.store, "managed")
+        self.last_flush: float = services.now
+        self.last_rand: float = services.now + 20 * self.parameters.reachable_time
+        self.gc_list: RowList = RowList(self.store, "gc")
+        self.managed_list: RowList = RowList(self.store, "managed")
         self.tables: list[DeviceTable | None] = []
         self.by_device: dict[int, DeviceTable] = {}
         self.flushing: list[DeviceTable] = []
         self.queues: dict[int, ResolutionQueue] = {}
         self.proxies: dict[tuple[bytes, int], ProxyEntry] = {}
-        self.serial = 0
-        self.nud = Nud(self)
+        self.serial: int = 0
+        self.nud: Nud = Nud(self)
 
     protocol: NeighbourProtocol
 
@@ -418,7 +420,7 @@ class NeighbourCache:
         queue = self.queues.pop(row, None)
         if queue is not None:
             for packet in queue.packets:
-                self.packet_failed(row, packet, error, reported=False)
+                self.packet_failed(row, packet, error, QUEUE_PURGE)
 
     # -- outputs
 
@@ -427,13 +429,16 @@ class NeighbourCache:
         row: int,
         packet: Packet,
         error: type[Unreachable] | type[PacketDropped] | type[DeviceGone],
+        reason: str,
         *,
-        reported: bool,
+        reported: bool = False,
     ) -> None:
-        device = self.table_of(row).device.name
+        """A packet was dropped for ``reason``, which is counted; ``reported`` to its sender or not."""
+        device = self.table_of(row).device
+        device.count_drop(reason)
         self.outputs.append(
             PacketFailed(
-                self.services.now, self.family, self.store.key_of(row), device, packet, error, reported
+                self.services.now, self.family, self.store.key_of(row), device.name, packet, error, reported
             )
         )
 

@@ -34,7 +34,9 @@ def forced_gc(cache: NeighbourCache) -> int:
 
     FAILED, NOARP and multicast ones go at any age, others when last updated more than 5 s ago. It stops
     when gc_thresh2 is reached again; that is tested after each unreferenced entry, so at least one is
-    looked at. A collection that ran into its bound leaves ``last_flush`` as it was.
+    looked at. A collection that ran into its bound leaves ``last_flush`` as it was, and the next one goes
+    on where it stopped: the kernel's reaches any garbage, so must ours, be it behind ever so many entries
+    in use.
     """
     cache.statistics.forced_gc_runs += 1
     store = cache.store
@@ -42,6 +44,9 @@ def forced_gc(cache: NeighbourCache) -> int:
     wanted = cache.gc_entries - cache.gc_thresh2
     removed = 0
     for examined, row in enumerate(cache.gc_list, 1):
+        if examined > CANDIDATES:
+            cache.gc_list.rotate(row)
+            return removed
         if cache.meet(row):
             removed += 1
         elif store.refcnt[row] == 1:
@@ -55,8 +60,6 @@ def forced_gc(cache: NeighbourCache) -> int:
                 removed += 1
             if removed >= wanted:
                 break
-        if examined >= CANDIDATES:
-            return removed
     cache.last_flush = now
     return removed
 
@@ -72,7 +75,7 @@ class PeriodicGC:
     def __init__(self, cache: NeighbourCache) -> None:
         self._cache = cache
         self._row = 0
-        self.due = cache.services.now + cache.parameters.reachable_time
+        self.due: float = cache.services.now + cache.parameters.reachable_time
 
     def next_deadline(self) -> float:
         return -inf if self._row else self.due

@@ -2,8 +2,8 @@
 
 1. allocate: count the entry, collect garbage by force near the limits, refuse above them;
 2. key; 3. the protocol's constructor; 4. the device's ``neigh_construct``; 5. ``neigh_setup`` of the
-parameters; 6. ``confirmed`` goes into the past; 7. grow the hash, and give way to an entry that is there
-already; 8. link it in, and only then it is no longer dead.
+parameters; 6. ``confirmed`` goes into the past; 7. grow the hash, refuse a device that went
+meanwhile, and give way to an entry that is there already; 8. link it in, and only then it is no longer dead.
 
 A failure at any step undoes the earlier ones. Creation itself is told to nobody.
 """
@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from ..errors import NeighioError, TableFull
+from ..errors import DeviceGone, NeighioError, TableFull
 from .cache import EXEMPT, ON_GC_LIST, SWEPT, DeviceTable, NeighbourCache
-from .collect import forced_gc
+from .collect import CANDIDATES, forced_gc
 from .constants import NTF_MANAGED, NUD_VALID
+from .flush import continue_flush
 from .nud import BLACKHOLE
 
 __all__ = ["create"]
@@ -44,10 +45,14 @@ def create(
     caller owns a reference.
 
     Raises:
-        TableFull: gc_thresh3 is reached and nothing could be collected.
+        TableFull: gc_thresh3 is reached and nothing could be collected, or there is no memory.
         NeighioError: a hook of the device refused; its exception is the cause.
+        DeviceGone: the device was detached meanwhile.
     """
-    cache.store.reserve()
+    try:
+        cache.store.reserve()
+    except OSError as error:
+        raise TableFull("no memory for another neighbour") from error
     accounted = SWEPT if swept else EXEMPT if exempt or table.device.loopback else ON_GC_LIST
     row = _allocate(cache, table, accounted)
     try:
@@ -56,6 +61,8 @@ def create(
         _run_hooks(cache, table, row)
         _back_date(cache, table, row)
         _grow_hash(cache)
+        if table.parms.dead:
+            raise DeviceGone(f"dev {table.device.name}")
         existing = cache.find(table, key)
     except BaseException:
         _undo(cache, row, accounted)
@@ -90,8 +97,10 @@ def _make_room(cache: NeighbourCache) -> None:
     """Take a place among the entries that the thresholds count, by force if need be.
 
     The count is sampled before the collection: freeing one entry lets this creation pass even when
-    the table is still above gc_thresh3.
+    the table is still above gc_thresh3. What a flush has doomed does not press on the thresholds.
     """
+    if cache.flushing and cache.gc_entries >= cache.gc_thresh2:
+        continue_flush(cache, CANDIDATES)
     entries = cache.gc_entries
     cache.gc_entries += 1
     pressed = entries >= cache.gc_thresh2 and cache.services.now > cache.last_flush + FLUSH_PAUSE

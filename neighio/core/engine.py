@@ -36,7 +36,7 @@ from .constants import (
 )
 from .create import create
 from .events import Output
-from .flush import begin_flush, continue_flush, finish_flush
+from .flush import begin_flush, continue_flush
 from .neighbour import Neighbour
 from .node import SWITCHES, Address, Device, Node, check_switches
 from .parameters import Parameters, check_parameters
@@ -72,7 +72,7 @@ class ManagedWork:
 
     def __init__(self, cache: NeighbourCache) -> None:
         self._cache = cache
-        self.due = cache.services.now
+        self.due: float = cache.services.now
 
     def run(self) -> None:
         cache = self._cache
@@ -102,8 +102,10 @@ class Engine:
         ticks_per_second: int | None = None,
     ) -> None:
         self._ticks_per_second = ticks_per_second
-        self.node = Node()
-        self.services = Services(self.node, random or random_module.Random(), self._floor, self._floor(now))
+        self.node: Node = Node()
+        self.services: Services = Services(
+            self.node, random or random_module.Random(), self._floor, self._floor(now)
+        )
         self.caches: dict[int, NeighbourCache] = {}
         self._gc: dict[int, PeriodicGC] = {}
         self._managed: dict[int, ManagedWork] = {}
@@ -146,7 +148,7 @@ class Engine:
         else:
             reason = DROP_ETHERTYPE
         if reason is not None:
-            device.drops[reason] = device.drops.get(reason, 0) + 1
+            device.count_drop(reason)
 
     # -- the door of time
 
@@ -222,13 +224,14 @@ class Engine:
             cache.attach(device)
 
     def detach(self, index: int, now: float) -> None:
-        """Have no neighbours on a device any more: everything goes, with its events."""
+        """Have no neighbours on a device any more: everything goes, with its events, a large table's in
+        slices of its family's scope."""
         self._at(now)
         for cache, table in self._tables(index):
             begin_flush(cache, table)
-            finish_flush(cache, table)
             flush_proxies(cache, index)
             cache.detach(table)
+            self.services.rearmed.add(family_scope(cache.family))
 
     def _tables(self, index: int) -> list[tuple[NeighbourCache, DeviceTable]]:
         return [(cache, cache.by_device[index]) for cache in self.caches.values() if index in cache.by_device]
@@ -352,9 +355,13 @@ class Engine:
         return cache.handle(row)
 
     def release(self, neighbour: Neighbour, now: float) -> None:
-        """Give a reference back (neigh_release)."""
+        """Give a reference back (neigh_release).
+
+        Raises:
+            LookupError: the entry was destroyed: there is none to give back.
+        """
         self._at(now)
-        neighbour.cache.release(neighbour.row)
+        neighbour.cache.release(self._held(neighbour))
 
     def resolve(self, index: int, key: bytes, now: float) -> tuple[Neighbour, LinkAddress | None]:
         """Use an address (neigh_event_send without a packet): its entry, and the link-layer address if it
@@ -392,7 +399,7 @@ class Engine:
         """
         self._at(now)
         cache, row = neighbour.cache, neighbour.row
-        if not neighbour.exists or cache.store.dead[row]:
+        if not neighbour.exists or cache.meet(row) or cache.store.dead[row]:
             raise Unreachable("the neighbour was deleted")
         state = cache.store.nud_state[row]
         if state & (NUD_NOARP | NUD_PERMANENT):
@@ -407,8 +414,7 @@ class Engine:
     def send(self, neighbour: Neighbour, packet: Packet, now: float) -> None:
         """Send a packet to a held neighbour, or queue it; what becomes of it is an output."""
         self._at(now)
-        neighbour.cache.meet(neighbour.row)
-        neighbour.cache.nud.output(neighbour.row, packet)
+        neighbour.cache.nud.output(self._held(neighbour), packet)
 
     def withdraw(self, neighbour: Neighbour, packet: Packet) -> bool:
         """Take a packet out of the queue, and say whether it was there."""
@@ -418,8 +424,19 @@ class Engine:
     def confirm(self, neighbour: Neighbour, now: float) -> None:
         """The upper layer saw progress with the neighbour (neigh_confirm)."""
         self._at(now)
+        neighbour.cache.nud.confirm(self._held(neighbour))
+
+    @staticmethod
+    def _held(neighbour: Neighbour) -> int:
+        """The row of an entry to which the caller has a reference; a flush under way is not news to it.
+
+        Raises:
+            LookupError: the entry was destroyed; its row may be another's by now.
+        """
+        if not neighbour.exists:
+            raise LookupError("the neighbour was destroyed")
         neighbour.cache.meet(neighbour.row)
-        neighbour.cache.nud.confirm(neighbour.row)
+        return neighbour.row
 
     # -- calls: solicitation outside the machine
 
@@ -436,10 +453,9 @@ class Engine:
     def solicit_once(self, neighbour: Neighbour, now: float, *, unicast: bool = False) -> None:
         """Send one solicitation now, whatever the state, outside the entry's counter."""
         self._at(now)
-        cache = neighbour.cache
-        cache.meet(neighbour.row)
-        if not cache.store.dead[neighbour.row]:
-            cache.protocol.solicit_once(neighbour.row, unicast=unicast)
+        cache, row = neighbour.cache, self._held(neighbour)
+        if not cache.store.dead[row]:
+            cache.protocol.solicit_once(row, unicast=unicast)
 
     def end_probe(
         self, neighbour: Neighbour, index: int, key: bytes, now: float, *, keep: bool = False
@@ -450,7 +466,7 @@ class Engine:
         probed[index, key] -= 1
         if not probed[index, key]:
             del probed[index, key]
-        cache, row = neighbour.cache, neighbour.row
+        cache, row = neighbour.cache, self._held(neighbour)
         if cache.store.nud_state[row] == NUD_NONE and not cache.store.dead[row] and not keep:
             remove_if_unreferenced(cache, row)
         else:

@@ -23,9 +23,9 @@ class Neighbour:
     __slots__ = ("cache", "generation", "row")
 
     def __init__(self, cache: NeighbourCache, row: int) -> None:
-        self.cache = cache
-        self.row = row
-        self.generation = cache.store.generation[row]
+        self.cache: NeighbourCache = cache
+        self.row: int = row
+        self.generation: int = cache.store.generation[row]
 
     def __eq__(self, other: object) -> bool:
         return (

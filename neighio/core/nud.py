@@ -40,11 +40,11 @@ from .constants import (
 )
 from .events import NewNeighbour, Transmit
 from .parameters import HZ_100, JIFFY
-from .queue import Packet, ResolutionQueue
+from .queue import NEIGH_DEAD, NEIGH_FAILED, NEIGH_QUEUEFULL, Packet, ResolutionQueue
 from .transitions import allowed
 
 if TYPE_CHECKING:
-    from .cache import NeighbourCache
+    from .cache import NeighbourCache, Services
     from .parameters import Parameters
 
 __all__ = ["Nud"]
@@ -68,8 +68,8 @@ class Nud:
     __slots__ = ("cache", "services")
 
     def __init__(self, cache: NeighbourCache) -> None:
-        self.cache = cache
-        self.services = cache.services
+        self.cache: NeighbourCache = cache
+        self.services: Services = cache.services
 
     # -- the one place that changes a state
 
@@ -109,7 +109,7 @@ class Nud:
         store = self.cache.store
         if store.deadline[row] != inf:
             self.cache.table_of(row).timers.cancel(row)
-            store.refcnt[row] -= 1
+            self.cache.release(row)
 
     # -- output
 
@@ -125,7 +125,7 @@ class Nud:
                 store.hh[row] = self.cache.table_of(row).device.hh_cache
                 self._transmit(row, packet)
         elif how == BLACKHOLE:
-            self.cache.packet_failed(row, packet, DeviceGone, reported=False)
+            self.cache.packet_failed(row, packet, DeviceGone, NEIGH_DEAD)
         else:
             self._transmit(row, packet)
 
@@ -155,7 +155,7 @@ class Nud:
             if state & NUD_STALE:
                 return False
             if packet is not None:
-                cache.packet_failed(row, packet, DeviceGone, reported=False)
+                cache.packet_failed(row, packet, DeviceGone, NEIGH_DEAD)
             return True
         parms = cache.table_of(row).parms
         if state & NUD_STALE:
@@ -173,7 +173,7 @@ class Nud:
                 self._enter(row, NUD_FAILED, "output")
                 cache.trace(row, "output", before, notified=False)
                 if packet is not None:
-                    cache.packet_failed(row, packet, PacketDropped, reported=False)
+                    cache.packet_failed(row, packet, PacketDropped, NEIGH_FAILED)
                 return True
             store.probes[row] = parms.ucast_solicit
             self._enter(row, NUD_INCOMPLETE, "output")
@@ -186,7 +186,7 @@ class Nud:
                 queue = cache.queues[row] = ResolutionQueue()
             for dropped in queue.push(packet, parms.unres_qlen_bytes):
                 cache.statistics.unres_discards += 1
-                cache.packet_failed(row, dropped, PacketDropped, reported=False)
+                cache.packet_failed(row, dropped, PacketDropped, NEIGH_QUEUEFULL)
         if probe_now:
             self._probe(row)
         return True
@@ -223,6 +223,7 @@ class Nud:
         cache = self.cache
         store = cache.store
         now = self.services.now
+        floor = self.services.floor
         state = store.nud_state[row]
         if not state & NUD_IN_TIMER:
             return
@@ -231,11 +232,11 @@ class Nud:
         retrans = now + max(parms.retrans_time, HZ_100)
         notify = False
         if state & NUD_REACHABLE:
-            due = store.confirmed[row] + parms.reachable_time
+            due = floor(store.confirmed[row] + parms.reachable_time)
             if not now < due:
                 store.updated[row] = now
                 store.output[row] = self.slow(row)
-                if now < store.used[row] + parms.delay_first_probe_time:
+                if now < floor(store.used[row] + parms.delay_first_probe_time):
                     due = now + parms.delay_first_probe_time
                     self._enter(row, NUD_DELAY, "timer")
                 else:
@@ -243,7 +244,7 @@ class Nud:
                     self._enter(row, NUD_STALE, "timer")
         elif state & NUD_DELAY:
             store.updated[row] = now
-            if now < store.confirmed[row] + parms.delay_first_probe_time:
+            if now < floor(store.confirmed[row] + parms.delay_first_probe_time):
                 due = store.confirmed[row] + parms.reachable_time
                 store.output[row] = self.fast(row)
                 self._enter(row, NUD_REACHABLE, "timer")
@@ -290,7 +291,7 @@ class Nud:
         queue = cache.queues.pop(row, None)
         if queue is not None:
             for packet in queue.packets:
-                cache.packet_failed(row, packet, Unreachable, reported=True)
+                cache.packet_failed(row, packet, Unreachable, NEIGH_FAILED, reported=True)
 
     # -- how packets leave, by state
 
@@ -336,8 +337,9 @@ class Nud:
         turned = self._update_admin_flags(row, flags) if admin else 0
         notify = bool(turned)
         if flags & (NEIGH_UPDATE_F_USE | NEIGH_UPDATE_F_MANAGED):
-            if old & NUD_PERMANENT:
-                self._enter(row, old & ~NUD_PERMANENT, stimulus)
+            new = old & ~NUD_PERMANENT
+            if new != old:
+                self._enter(row, new, stimulus)
         elif new & NUD_VALID:
             failure, changed, router = self._update_valid(row, lladdr, old, new, flags, stimulus)
             notify = notify or changed
@@ -350,7 +352,8 @@ class Nud:
             before = cache.picture(row)
             notify = self._update_router(row, flags) or notify
             cache.trace(row, stimulus, before, notified=True)
-        if turned or (store.nud_state[row] ^ old) & NUD_PERMANENT:
+        if turned or (new ^ old) & NUD_PERMANENT:
+            # By the state asked for: an add that failed left an entry behind that was made exempt for it.
             cache.update_gc_list(row)
         if turned & NTF_MANAGED:
             cache.update_managed_list(row)

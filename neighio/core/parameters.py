@@ -32,11 +32,11 @@ class Parameter:
     def __init__(
         self, name: str, unit: str, arp: float, ndisc: float | None = None, minimum: float = 0
     ) -> None:
-        self.name = name
-        self.unit = unit
-        self.arp = arp
-        self.ndisc = arp if ndisc is None else ndisc
-        self.minimum = minimum
+        self.name: str = name
+        self.unit: str = unit
+        self.arp: float = arp
+        self.ndisc: float = arp if ndisc is None else ndisc
+        self.minimum: float = minimum
 
     def check(self, value: object) -> float:
         """Return the value in the parameter's unit.
@@ -144,9 +144,9 @@ class Parameters:
     locktime: float
 
     def __init__(self, family: int, source: random.Random, template: Parameters | None = None) -> None:
-        self.family = family
-        self.random = source
-        self.dead = False
+        self.family: int = family
+        self.random: random.Random = source
+        self.dead: bool = False
         self.explicit: set[str] = set()
         for name, parameter in PARAMETERS.items():
             default = {AF_INET: parameter.arp, AF_INET6: parameter.ndisc}[family]
@@ -156,7 +156,7 @@ class Parameters:
     def draw_reachable_time(self) -> None:
         """Draw ``reachable_time`` anew (neigh_rand_reach_time)."""
         base = self.base_reachable_time
-        self.reachable_time = base / 2 + self.random.random() * base
+        self.reachable_time: float = base / 2 + self.random.random() * base
 
     def set(self, changes: Mapping[str, float]) -> None:
         """Take changes that :func:`check_parameters` returned. Running timers are not re-armed."""

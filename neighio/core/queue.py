@@ -7,7 +7,21 @@ from typing import Final
 
 from .constants import AF_INET, AF_INET6
 
-__all__ = ["Packet", "ResolutionQueue", "truesize"]
+__all__ = [
+    "NEIGH_DEAD",
+    "NEIGH_FAILED",
+    "NEIGH_QUEUEFULL",
+    "QUEUE_PURGE",
+    "Packet",
+    "ResolutionQueue",
+    "truesize",
+]
+
+# Why a packet was dropped: the kernel's reasons (SKB_DROP_REASON_*), which name our counters.
+NEIGH_DEAD: Final = "neigh_dead"
+NEIGH_FAILED: Final = "neigh_failed"
+NEIGH_QUEUEFULL: Final = "neigh_queuefull"
+QUEUE_PURGE: Final = "queue_purge"
 
 _SOURCE: Final = {AF_INET: slice(12, 16), AF_INET6: slice(8, 24)}
 _TRUESIZES: Final = ((128, 832), (576, 1280), (1500, 2304))
@@ -27,9 +41,9 @@ class Packet:
     __slots__ = ("data", "source", "truesize")
 
     def __init__(self, data: bytes, family: int) -> None:
-        self.data = data
-        self.truesize = truesize(len(data))
-        self.source = data[_SOURCE[family]]
+        self.data: bytes = data
+        self.truesize: int = truesize(len(data))
+        self.source: bytes = data[_SOURCE[family]]
 
 
 class ResolutionQueue:
@@ -39,7 +53,7 @@ class ResolutionQueue:
 
     def __init__(self) -> None:
         self.packets: deque[Packet] = deque()
-        self.octets = 0
+        self.octets: int = 0
 
     def push(self, packet: Packet, limit: int) -> list[Packet]:
         """Append a packet and return those that had to go, oldest first.

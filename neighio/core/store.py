@@ -106,27 +106,30 @@ class Store:
 
     def __init__(self, key_len: int, capacity: int = 256) -> None:
         self.key_len = key_len
-        self.capacity = 0
-        self.top = 1
+        self.capacity: int = 0
+        self.top: int = 1
         self._free = 0
         self._maps: dict[str, mmap.mmap] = {}
         self._rebind: list[Callable[[], None]] = []
         self._resize(capacity)
 
     def _resize(self, capacity: int) -> None:
-        for name, code, width, count in _COLUMNS:
-            size = capacity * width * count
-            old = self._maps.get(name)
-            if old is None:
-                new = _mapping(size)
-            else:
-                getattr(self, name).release()
-                new = _resized(old, size)
-            self._maps[name] = new
-            setattr(self, name, memoryview(new).cast(code))  # type: ignore[call-overload]  # codes of a table
+        """Map every column anew. When memory runs out on the way, the old capacity still holds."""
+        try:
+            for name, code, width, count in _COLUMNS:
+                size = capacity * width * count
+                old = self._maps.get(name)
+                if old is not None:
+                    getattr(self, name).release()
+                try:
+                    self._maps[name] = _mapping(size) if old is None else _resized(old, size)
+                finally:
+                    view = memoryview(self._maps[name])
+                    setattr(self, name, view.cast(code))  # type: ignore[call-overload]  # codes of a table
+        finally:
+            for rebind in self._rebind:
+                rebind()
         self.capacity = capacity
-        for rebind in self._rebind:
-            rebind()
 
     def on_grow(self, rebind: Callable[[], None]) -> None:
         """Have ``rebind`` called, now and after each growth, to fetch the columns anew."""
@@ -138,7 +141,11 @@ class Store:
         self._rebind.remove(rebind)
 
     def reserve(self) -> None:
-        """Make sure that :meth:`take` finds a row: the one place where columns grow, by doubling."""
+        """Make sure that :meth:`take` finds a row: the one place where columns grow, by doubling.
+
+        Raises:
+            OSError: there is no memory; nothing changed.
+        """
         if not self._free and self.top >= self.capacity:
             self._resize(self.capacity * 2)
 
@@ -207,8 +214,8 @@ class RowList:
 
     def __init__(self, store: Store, name: str, head: int = 0) -> None:
         self._store = store
-        self.name = name
-        self.head = head
+        self.name: str = name
+        self.head: int = head
         store.on_grow(self._bind)
         self._next[head] = self._prev[head] = head
 
@@ -236,6 +243,11 @@ class RowList:
         after, before = self._prev[row], self._next[row]
         self._next[after] = before
         self._prev[before] = after
+
+    def rotate(self, row: int) -> None:
+        """Make a row the first one: what stood before it goes to the end."""
+        self.remove(self.head)
+        self._insert(self.head, row)
 
     def first(self) -> int:
         """The first row, or the head when the list is empty."""

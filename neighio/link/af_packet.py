@@ -81,8 +81,8 @@ class Receiver:
     __slots__ = ("_ancillary_size", "_buffer", "partial_checksum", "socket")
 
     def __init__(self, packet_socket: PacketSocket, *, auxdata: bool) -> None:
-        self.socket = packet_socket
-        self.partial_checksum = False
+        self.socket: PacketSocket = packet_socket
+        self.partial_checksum: bool = False
         self._buffer = memoryview(bytearray(_LONGEST_FRAME))
         self._ancillary_size = socket.CMSG_SPACE(_AUXDATA.size) if auxdata else 0
 

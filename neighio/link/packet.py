@@ -140,7 +140,7 @@ class PacketLink:
         sender: PacketSocket,
         receivers: Sequence[Receiver],
     ) -> None:
-        self.partial_checksum = False
+        self.partial_checksum: bool = False
         self._facts = facts
         self._given_lladdr = lladdr
         self._sender = sender

@@ -77,7 +77,7 @@ class Unavailable(OSError):
     def __init__(self, step: str, code: int) -> None:
         super().__init__(code, os.strerror(code))
         self.step = step
-        self.cure = _CURES[step]
+        self.cure: str = _CURES[step]
 
     def __str__(self) -> str:
         return f"no private network namespace: {self.step}: {self.strerror}. {self.cure}"
@@ -212,7 +212,7 @@ class Here(Namespace):
     """The namespace of this process."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
+        self.pid: int = os.getpid()
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         return socket.socket(family, kind, protocol)
@@ -234,7 +234,7 @@ class Peer(Namespace):
     def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
         self._process = process
         self._control = control
-        self.pid = process.pid
+        self.pid: int = process.pid
 
     @classmethod
     def start(cls) -> Peer:

@@ -66,7 +66,7 @@ class FakeInterface:
         self.name = name
         self.index = index
         self.lladdr = lladdr
-        self.broadcast = b"\xff" * len(lladdr)
+        self.broadcast: bytes = b"\xff" * len(lladdr)
         self.mtu = mtu
         self.flags = flags
         self.sent: deque[bytes] = deque(maxlen=4096)

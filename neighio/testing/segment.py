@@ -65,9 +65,11 @@ class ScriptedPeer:
         keep: int = 4096,
     ) -> None:
         ips = [ip] if isinstance(ip, (str, bytes, IPv4Address, IPv6Address)) else ip
-        self.addresses = [parse_ip(one)[0] for one in ips]
+        self.addresses: list[bytes] = [parse_ip(one)[0] for one in ips]
         self.delay = delay
-        self.link = segment.attach(lladdr, name=str(LinkAddress(lladdr)) if name is None else name)
+        self.link: MemoryLink = segment.attach(
+            lladdr, name=str(LinkAddress(lladdr)) if name is None else name
+        )
         self.link.on_receive = self._on_receive
         self._segment = segment
         self._answers = answers

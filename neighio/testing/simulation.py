@@ -32,9 +32,9 @@ class Pending:
     __slots__ = ("done", "outcome", "time")
 
     def __init__(self) -> None:
-        self.done = False
+        self.done: bool = False
         self.outcome: Outcome = None
-        self.time = inf
+        self.time: float = inf
         """When it was done, seconds."""
 
     def __repr__(self) -> str:
@@ -63,13 +63,13 @@ class Simulation:
         ticks_per_second: int | None = None,
         trace: bool = False,
     ) -> None:
-        self.now = start
+        self.now: float = start
         self.log: list[tuple[float, str]] = []
         self.outputs: list[Output] = []
-        self.random = Random(seed)
-        self.engine = Engine(now=start, random=self.random, ticks_per_second=ticks_per_second)
-        self.segment = Segment(lambda: self.now, random=self.random)
-        self.driver = Driver(
+        self.random: Random = Random(seed)
+        self.engine: Engine = Engine(now=start, random=self.random, ticks_per_second=ticks_per_second)
+        self.segment: Segment = Segment(lambda: self.now, random=self.random)
+        self.driver: Driver = Driver(
             self.engine,
             clock=lambda: self.now,
             wake=self._wake,
