@@ -361,7 +361,9 @@ class Engine:
             LookupError: the entry was destroyed: there is none to give back.
         """
         self._at(now)
-        neighbour.cache.release(self._held(neighbour))
+        if not neighbour.exists:
+            raise LookupError("the neighbour was destroyed")
+        neighbour.cache.release(neighbour.row)
 
     def resolve(self, index: int, key: bytes, now: float) -> tuple[Neighbour, LinkAddress | None]:
         """Use an address (neigh_event_send without a packet): its entry, and the link-layer address if it
