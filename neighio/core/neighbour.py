@@ -94,12 +94,12 @@ class Neighbour:
 
     @property
     def type(self) -> int:
-        """RTN_*: what the key is."""
+        """What the key is, RTN_*."""
         return self.cache.store.type[self._row()]
 
     @property
     def protocol(self) -> int:
-        """RTPROT_*: who made the entry; 0 when nobody said."""
+        """Who made the entry, RTPROT_*; 0 when nobody said."""
         return self.cache.store.protocol[self._row()]
 
     @property
