@@ -28,6 +28,7 @@ from .constants import (
 from .create import create
 from .events import Answer, Miss, Transmit
 from .node import LIMITED_BROADCAST
+from .queue import NEIGH_CREATEFAIL
 
 if TYPE_CHECKING:
     from .cache import DeviceTable, NeighbourCache
@@ -233,10 +234,11 @@ class Arp:
         return accept == 1 or (accept == 2 and self.node.on_link(device, sip))
 
     def _create(self, table: DeviceTable, key: bytes) -> int:
-        """Make an entry for a sender; 0 when the table refuses, which the wire is not told."""
+        """Make an entry for a sender; 0 when the table refuses, which is counted: the wire is not told."""
         try:
             return create(self.cache, table, key)
         except NeighioError:
+            table.device.count_drop(NEIGH_CREATEFAIL)
             return 0
 
     def _update(self, row: int, lladdr: bytes, state: int, flags: int) -> None:

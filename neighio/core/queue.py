@@ -8,6 +8,7 @@ from typing import Final
 from .constants import AF_INET, AF_INET6
 
 __all__ = [
+    "NEIGH_CREATEFAIL",
     "NEIGH_DEAD",
     "NEIGH_FAILED",
     "NEIGH_QUEUEFULL",
@@ -17,7 +18,8 @@ __all__ = [
     "truesize",
 ]
 
-# Why a packet was dropped: the kernel's reasons (SKB_DROP_REASON_*), which name our counters.
+# Why a packet or a frame was dropped: the kernel's reasons (SKB_DROP_REASON_*), which name our counters.
+NEIGH_CREATEFAIL: Final = "neigh_createfail"
 NEIGH_DEAD: Final = "neigh_dead"
 NEIGH_FAILED: Final = "neigh_failed"
 NEIGH_QUEUEFULL: Final = "neigh_queuefull"
