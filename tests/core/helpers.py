@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from neighio.address import LinkAddress, parse_ip
 from neighio.core.cache import NeighbourCache
 from neighio.core.constants import AF_INET, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NUD_STALE, NUD_VALID
 from neighio.core.events import PacketFailed, Settled, Transmit
 from neighio.core.neighbour import Neighbour
 from neighio.testing.simulation import Simulation
+from neighio.wire import arp
+from neighio.wire.ethernet import BROADCAST
 
 ADD = NLM_F_CREATE | NLM_F_EXCL
 CHANGE = NLM_F_REPLACE
@@ -100,3 +103,37 @@ def lines(sim: Simulation) -> list[str]:
 def packet(mark: str, source: bytes = bytes((198, 51, 100, 1))) -> bytes:
     """An IPv4 packet with a mark in its body to tell it by."""
     return b"\x45" + bytes(11) + source + bytes(4) + mark.encode()
+
+
+def arp_frame(
+    op: int,
+    sender: str,
+    target: str,
+    *,
+    lladdr: str = PEER,
+    tha: str = "00:00:00:00:00:00",
+    dst: str | bytes = BROADCAST,
+) -> bytes:
+    """An ARP message of ``op`` (1 request, 2 reply) from ``sender``, which claims to be at ``lladdr``."""
+    sha = LinkAddress(lladdr)
+    spa, tpa = parse_ip(sender)[0], parse_ip(target)[0]
+    return arp.build(op, spa, sha, tpa, LinkAddress(tha), dst=LinkAddress(dst), src=sha)
+
+
+def hear(sim: Simulation, frame: bytes, dev: str = "va") -> None:
+    """A frame arrives at a device, and what follows at once happens."""
+    sim.engine.receive(sim.device(dev).index, frame, sim.now)
+    sim.run(0.0)
+
+
+def record(entry: Neighbour) -> dict[str, object]:
+    """Everything that an entry holds."""
+    names = ("nud_state", "lladdr", "flags", "type", "protocol", "probes", "refcnt")
+    return {name: getattr(entry, name) for name in (*names, "confirmed", "used", "updated")}
+
+
+def table(sim: Simulation) -> dict[tuple[str, str], dict[str, object]]:
+    """Every entry, and everything that it holds."""
+    arp_cache = cache(sim)
+    entries = [arp_cache.handle(row) for row in arp_cache.rows()]
+    return {(entry.dev, entry.ip): record(entry) for entry in entries}
