@@ -313,7 +313,7 @@ def test_life_h_a_managed_neighbour_is_refreshed_and_retried_for_ever(
     sim: Simulation, peer: ScriptedPeer
 ) -> None:
     sim.set("va", base_reachable_time=1.5, delay_first_probe_time=1.0, retrans_time=0.2)
-    fix_reachable_time(sim, 1.97)
+    fix_reachable_time(sim, 2.0)
     sim.run_until(1.25)
     sim.admin(PEER, nlm_flags=ADD, state=NUD_NONE, flags=NTF_MANAGED)
     sim.run_until(9.0)
@@ -324,11 +324,11 @@ def test_life_h_a_managed_neighbour_is_refreshed_and_retried_for_ever(
         """
         1.250 arp request to broadcast spa 198.51.100.1 tpa 198.51.100.2
         1.250 198.51.100.2 dev va lladdr 02:00:00:00:00:0b managed REACHABLE
-        3.220 198.51.100.2 dev va lladdr 02:00:00:00:00:0b managed STALE
+        3.250 198.51.100.2 dev va lladdr 02:00:00:00:00:0b managed STALE
         6.000 arp request to 02:00:00:00:00:0b spa 198.51.100.1 tpa 198.51.100.2
         6.000 198.51.100.2 dev va lladdr 02:00:00:00:00:0b managed PROBE
         6.000 198.51.100.2 dev va lladdr 02:00:00:00:00:0b managed REACHABLE
-        7.970 198.51.100.2 dev va lladdr 02:00:00:00:00:0b managed STALE
+        8.000 198.51.100.2 dev va lladdr 02:00:00:00:00:0b managed STALE
         11.000 arp request to 02:00:00:00:00:0b spa 198.51.100.1 tpa 198.51.100.2
         11.000 198.51.100.2 dev va lladdr 02:00:00:00:00:0b managed PROBE
         11.200 arp request to 02:00:00:00:00:0b spa 198.51.100.1 tpa 198.51.100.2
