@@ -352,7 +352,7 @@ class Nud:
             before = cache.picture(row)
             notify = self._update_router(row, flags) or notify
             cache.trace(row, stimulus, before, notified=True)
-        if turned or (new ^ old) & NUD_PERMANENT:
+        if turned & (NTF_EXT_LEARNED | NTF_EXT_VALIDATED) or (new ^ old) & NUD_PERMANENT:
             # By the state asked for: an add that failed left an entry behind that was made exempt for it.
             cache.update_gc_list(row)
         if turned & NTF_MANAGED:
