@@ -37,6 +37,7 @@ from neighio.core.engine import Engine
 from neighio.core.node import Address, Device
 from neighio.core.queue import Packet
 from neighio.errors import AdminError, DeviceGone, NeighioError, TableFull
+from neighio.testing.segment import ScriptedPeer
 from neighio.testing.simulation import Simulation
 
 from .helpers import ADD, OWN, PEER, REPLACE, add, alive, cache, fill, gc_order, node, packet, thresholds
@@ -201,8 +202,6 @@ def test_one_collected_entry_lets_a_creation_pass_even_above_gc_thresh3() -> Non
 
 
 def test_a_refused_creation_by_a_sender_of_the_wire_is_counted_and_changes_nothing() -> None:
-    from neighio.testing.segment import ScriptedPeer
-
     sim = node()
     thresholds(sim, 1, 1, 1)
     sim.hold("198.51.100.7")
