@@ -355,6 +355,20 @@ def test_a_deadline_that_came_nearer_is_armed() -> None:
     assert shell.deadlines[scope] == 102.0
 
 
+def test_an_hour_missed_is_one_transition_and_one_frame_for_each_timer() -> None:
+    shell = Shell()
+    shell.resolve()
+    shell.add(keys(0, 1)[0])
+    shell.resolve(keys(0, 1)[0])
+    shell.link.sent.clear()
+    shell.now += 3600.0
+    while shell.driver.timers(device_scope(1)):
+        pass
+    assert (shell.state(), shell.state(keys(0, 1)[0])) == (NUD_INCOMPLETE, NUD_PROBE)
+    assert len(shell.link.sent) == 2
+    assert shell.deadlines[device_scope(1)] == shell.now + 1.0
+
+
 def test_a_flush_of_a_large_device_is_armed_as_due_and_goes_on_in_slices() -> None:
     shell = Shell()
     for key in keys(0, 600):
@@ -684,6 +698,20 @@ def test_existing_entries_are_walked_256_a_step_as_the_consumer_asks() -> None:
     ]
 
 
+def test_a_change_to_any_entry_during_the_walk_is_seen_once() -> None:
+    shell = Shell()
+    everyone = keys(0, 600)
+    for key in everyone:
+        shell.add(key)
+    subscription = shell.subscribe()
+    subscription.take()
+    for key in everyone:
+        shell.add(key, NUD_PERMANENT)
+    found = [event for event in taken(subscription) if isinstance(event, NewNeighbour)]
+    permanent = [event.key for event in found if event.state == NUD_PERMANENT]
+    assert sorted(permanent) == sorted(everyone)
+
+
 def test_an_entry_that_is_made_during_the_walk_is_seen_once() -> None:
     shell = Shell()
     for key in keys(0, 300):
@@ -919,6 +947,14 @@ def test_up_again_without_carrier_and_with_it() -> None:
     shell.driver.follow(1, StubLink())
     assert device.carrier
     assert lines(subscription) == []
+
+
+def test_the_carrier_of_a_device_that_is_down_takes_nothing_along() -> None:
+    shell = Shell()
+    shell.driver.follow(1, StubLink(flags=IFF_BROADCAST | IFF_LOWER_UP))
+    shell.add()
+    shell.driver.follow(1, StubLink(flags=IFF_BROADCAST))
+    assert shell.state() == NUD_STALE
 
 
 def test_facts_of_a_device_without_a_link_are_followed_too() -> None:
