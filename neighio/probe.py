@@ -33,7 +33,9 @@ class Reply:
     others: tuple[LinkAddress, ...] = ()
 
 
-async def probe(table: NeighbourTable, index: int, key: bytes, *, unicast: bool, listen: float) -> Reply:
+async def probe(
+    table: NeighbourTable, index: int, key: bytes, *, unicast: bool, listen: float, source: bytes | None
+) -> Reply:
     """Send one solicitation and wait for its answer; see :meth:`NeighbourTable.probe`."""
     driver = table._driver
     engine = driver.engine
@@ -43,7 +45,7 @@ async def probe(table: NeighbourTable, index: int, key: bytes, *, unicast: bool,
     neighbour = engine.begin_probe(index, key, begun)
     record = driver.open_probe(index, key)
     try:
-        engine.solicit_once(neighbour, begun, unicast=unicast)
+        engine.solicit_once(neighbour, begun, unicast=unicast, source=source)
         driver.pump()
         with trio.move_on_after(retrans_time):
             record.token = token = Token()

@@ -12,9 +12,9 @@ from typing import NoReturn
 import trio
 
 from ._park import Token, park, wake
-from .address import IPAddress, LinkAddress, parse_network
+from .address import IPAddress, LinkAddress, format_ip, parse_ip, parse_network
 from .administration import Administration
-from .core.constants import AF_INET
+from .core.constants import AF_INET, RTN_LOCAL
 from .core.engine import Engine, Scope
 from .core.neighbour import Neighbour
 from .core.node import Address, Route
@@ -204,7 +204,7 @@ class NeighbourTable(Administration):
         self._nursery.start_soon(self._guarded, self._serve_device, link, attached)
         return attached
 
-    async def _open_interface(self, name: str) -> Link:
+    async def _follow_kernel(self) -> KernelMirror:
         async with self._opening:
             if self._mirror is None:
                 mirror = KernelMirror(self._driver, self._end_device)
@@ -212,14 +212,18 @@ class NeighbourTable(Administration):
                     await mirror.open()
                 except OSError as error:
                     mirror.close()
-                    raise NeighioError(f"device: {name}: no rtnetlink here ({error.strerror})") from error
+                    raise NeighioError(f"no rtnetlink here ({error.strerror})") from error
                 self._mirror = mirror
                 self._nursery.start_soon(self._guarded, mirror.follow)
+            return self._mirror
+
+    async def _open_interface(self, name: str) -> Link:
+        mirror = await self._follow_kernel()
         if name in self._driver.names:
             raise InvalidAddress(f"device: {name} is attached already")
-        facts = self._mirror.find(name)
+        facts = mirror.find(name)
         if facts is None:
-            known = ", ".join(sorted(link.name for link in self._mirror.links.values()))
+            known = ", ".join(sorted(link.name for link in mirror.links.values()))
             raise InvalidAddress(f"device: there is no interface {name!r}; there is {known}")
         try:
             return open_packet_link(facts)
@@ -327,25 +331,67 @@ class NeighbourTable(Administration):
             raise DeviceGone(f"{device.name} is down")
 
     async def probe(
-        self, ip: IPAddress, dev: str | None = None, *, unicast: bool = False, listen: float = 0.0
+        self,
+        ip: IPAddress,
+        dev: str | None = None,
+        *,
+        unicast: bool = False,
+        listen: float = 0.0,
+        source: IPAddress | None = None,
     ) -> Reply:
         """Ask now whether somebody is there, whatever the entry's state; outside its probe counter.
 
         ``unicast`` asks at the known address alone, if there is one. ``listen`` goes on for so many seconds
-        after the first answer, to hear duplicates.
+        after the first answer, to hear duplicates. ``source`` is the address with which to ask, in place
+        of the one that arp_solicit would take: an own one of any device, or the unspecified address, which
+        enters nobody's table (an ARP probe, RFC 5227 1.1).
 
         Raises:
             Unreachable: no answer within the device's retrans_time.
             DeviceGone, TableFull, InvalidAddress
-            ValueError: ``listen`` is negative.
+            ValueError: ``listen`` is no number of seconds.
         """
         if not 0 <= listen < inf:
             raise ValueError(f"listen: {listen!r} is no number of seconds")
         await trio.lowlevel.checkpoint_if_cancelled()
         driver = self._check()
         index, key = driver.place(ip, dev)
+        asker = None if source is None else self._asker(source, len(key))
         self._check_up(index)
-        return await probe(self, index, key, unicast=unicast, listen=listen)
+        return await probe(self, index, key, unicast=unicast, listen=listen, source=asker)
+
+    def _asker(self, source: IPAddress, length: int) -> bytes:
+        """Whoever hears a solicitation believes its source: it has to be ours."""
+        key, zone = parse_ip(source, field="source")
+        if len(key) != length or zone is not None:
+            raise InvalidAddress(f"source: {source!r} is not of the asked address's family")
+        own = self._driver.engine.node.owns(key) and not (length == 4 and key[0] == 127)
+        if any(key) and not own:
+            raise InvalidAddress(f"source: {format_ip(key)} is no address of this host")
+        return key
+
+    async def first_hop(self, ip: IPAddress) -> tuple[str, str] | None:
+        """Return the device through which a packet to ``ip`` leaves and the neighbour that takes it, which is
+        the address itself or a gateway; None without a route.
+
+        The routes are the kernel's main table's, unless the table has links that the kernel does not know.
+        The device need not be attached.
+
+        Raises:
+            InvalidAddress: no address, or one of this host's own.
+            NeighioError: this system has no rtnetlink.
+        """
+        key, _ = parse_ip(ip)
+        driver = self._check()
+        if not driver.links:
+            await self._follow_kernel()
+        else:
+            await trio.lowlevel.checkpoint()
+        node = self._check().engine.node
+        if node.address_type(key) == RTN_LOCAL:
+            raise InvalidAddress(f"ip: {format_ip(key)} is this host's own")
+        hop = node.first_hop(key)
+        return None if hop is None else (hop[0].name, format_ip(hop[1]))
 
     def sweep(
         self,

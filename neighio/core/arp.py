@@ -112,18 +112,28 @@ class Arp:
         else:
             self._request(row, table, context, BROADCAST)
 
-    def solicit_once(self, row: int, *, unicast: bool) -> None:
-        """Send one request outside the counter; unicast only to an address that is known."""
+    def solicit_once(self, row: int, *, unicast: bool, source: bytes | None) -> None:
+        """Send one request outside the counter; unicast only to an address that is known. It comes from
+        ``source``, or with None from the address that would ask anyway."""
         cache = self.cache
         known = cache.store.nud_state[row] & NUD_VALID
-        self._request(row, cache.table_of(row), None, cache.lladdr(row) if unicast and known else BROADCAST)
+        dst = cache.lladdr(row) if unicast and known else BROADCAST
+        self._request(row, cache.table_of(row), None, dst, source)
 
-    def _request(self, row: int, table: DeviceTable, context: Packet | None, dst: bytes) -> None:
+    def _request(
+        self,
+        row: int,
+        table: DeviceTable,
+        context: Packet | None,
+        dst: bytes,
+        source: bytes | None = None,
+    ) -> None:
         device = table.device
         if device.noarp:
             return
         target = self.cache.store.key_of(row)
-        source = self.node.source_for(target, device, None if context is None else context.source)
+        if source is None:
+            source = self.node.source_for(target, device, None if context is None else context.source)
         frame = wire.build(
             wire.ARPOP_REQUEST, source, device.lladdr, target, NO_LLADDR, dst=dst, src=device.lladdr
         )

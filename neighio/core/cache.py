@@ -65,7 +65,7 @@ class NeighbourProtocol(Protocol):
     def solicit(self, row: int, context: Packet | None) -> None:
         """Send the probe that the entry's counter asks for."""
 
-    def solicit_once(self, row: int, *, unicast: bool) -> None:
+    def solicit_once(self, row: int, *, unicast: bool, source: bytes | None) -> None:
         """Send one solicitation outside the counter, unicast only to an address that is known."""
 
 

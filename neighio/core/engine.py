@@ -452,12 +452,15 @@ class Engine:
         probed[index, key] = probed.get((index, key), 0) + 1
         return cache.handle(row)
 
-    def solicit_once(self, neighbour: Neighbour, now: float, *, unicast: bool = False) -> None:
-        """Send one solicitation now, whatever the state, outside the entry's counter."""
+    def solicit_once(
+        self, neighbour: Neighbour, now: float, *, unicast: bool = False, source: bytes | None = None
+    ) -> None:
+        """Send one solicitation now, whatever the state, outside the entry's counter. ``source`` replaces
+        the address with which the node would ask."""
         self._at(now)
         cache, row = neighbour.cache, self._held(neighbour)
         if not cache.store.dead[row]:
-            cache.protocol.solicit_once(row, unicast=unicast)
+            cache.protocol.solicit_once(row, unicast=unicast, source=source)
 
     def end_probe(
         self, neighbour: Neighbour, index: int, key: bytes, now: float, *, keep: bool = False
