@@ -94,6 +94,14 @@ def references(sim: Simulation) -> list[int]:
     return [event.refcnt for event in told(sim)]
 
 
+def ages(sim: Simulation) -> list[tuple[float, float, float]]:
+    """Seconds since confirmed, used and updated: the NDA_CACHEINFO of each notification so far."""
+    return [
+        (event.time - event.confirmed, event.time - event.used, event.time - event.updated)
+        for event in told(sim)
+    ]
+
+
 def test_life_a_an_address_is_resolved(sim: Simulation, peer: ScriptedPeer) -> None:
     peer.delay = 0.001
     sending = sim.send(PEER)
@@ -171,6 +179,18 @@ def test_life_c_with_the_default_parameters(sim: Simulation, peer: ScriptedPeer)
     )
     assert probes(sim) == [4, 4, 1, 1, 1, 1, 3]
     assert references(sim) == [2, 1, 2, 2, 1, 2, 1]
+    assert ages(sim) == [
+        pytest.approx(since, abs=LATE)
+        for since in (
+            (0.0, 0.0, 0.0),  # REACHABLE
+            (32.5, 32.5, 0.0),  # STALE
+            (37.5625, 5.0, 0.0),  # PROBE, used by the packet that found it STALE
+            (0.0, 0.0, 0.0),  # REACHABLE: its timer raises "used" to "confirmed"
+            (32.5, 32.5, 0.0),
+            (37.5625, 5.0, 0.0),
+            (40.5625, 8.0, 0.0),  # FAILED
+        )
+    ]
 
 
 E_FRAMES = [
@@ -212,6 +232,28 @@ def test_life_e_what_beats_locktime_and_what_does_not(sim: Simulation, peer: Scr
         sim.run(0.0)
         happened.append((wait, name, "; ".join(sim.lines()).removeprefix(f"{PEER} dev va ") or None))
     assert happened == E_FRAMES
+
+
+def test_life_e_what_is_only_a_hint_puts_the_confirmation_into_the_past(
+    sim: Simulation, peer: ScriptedPeer
+) -> None:
+    sim.send(PEER)
+    for wait, name, _ in E_FRAMES:
+        sim.run(wait)
+        peer.send(e_frame(name))
+        sim.run(0.0)
+    assert ages(sim) == [
+        pytest.approx(since, abs=LATE)
+        for since in (
+            (0.0, 0.0, 0.0),  # the answer: REACHABLE
+            (60.0, 0.5, 0.0),  # garp request: STALE, 2 x base_reachable_time ago
+            (0.0, 0.0, 0.0),  # garp reply, to us: REACHABLE
+            (60.0, 1.5, 0.0),  # reply, sip=tip: STALE
+            (0.0, 0.0, 0.0),  # unicast reply: REACHABLE
+            (60.0, 0.125, 0.0),  # request for us: STALE
+            (60.0, 1.625, 0.0),  # request for other: STALE
+        )
+    ]
 
 
 def test_life_e_a_refused_reply_confirms_the_old_address(sim: Simulation, peer: ScriptedPeer) -> None:
