@@ -448,7 +448,9 @@ def test_probing_goes_on_when_the_last_waiter_is_forgotten() -> None:
     ],
     ids=["delete", "admin-none", "admin-failed", "detach", "carrier", "down"],
 )
-def test_whatever_ends_incomplete_ends_the_wait(end: Callable[[Shell], object], error: type[Exception]) -> None:
+def test_whatever_ends_incomplete_ends_the_wait(
+    end: Callable[[Shell], object], error: type[Exception]
+) -> None:
     shell = Shell()
     tokens = [shell.resolve()[1] for _ in range(200)]
     end(shell)
@@ -691,7 +693,9 @@ def test_existing_entries_are_walked_256_a_step_as_the_consumer_asks() -> None:
     assert set(times.values()) == {1} and set(times) == set(everyone[1:599]) - {everyone[100]}
     assert (everyone[500], NewNeighbour, NUD_PERMANENT) in seen
     where = seen.index((everyone[100], NewNeighbour, NUD_PERMANENT))
-    assert 255 <= where <= 256, "a change is told after the step that showed the entry, and before the next step"
+    assert 255 <= where <= 256, (
+        "a change is told after the step that showed the entry, and before the next step"
+    )
     assert seen[where + 1 : where + 3] == [
         (everyone[0], NewNeighbour, NUD_FAILED),
         (everyone[0], DelNeighbour, NUD_FAILED),
@@ -929,7 +933,12 @@ def test_each_fact_that_changed_is_its_own_stimulus(facts: dict[str, object], ev
     shell.driver.follow(1, told)
     assert lines(subscription) == events
     device = shell.engine.node.devices[1]
-    assert (device.name, device.flags, device.lladdr, device.mtu) == (told.name, told.flags, told.lladdr, told.mtu)
+    assert (device.name, device.flags, device.lladdr, device.mtu) == (
+        told.name,
+        told.flags,
+        told.lladdr,
+        told.mtu,
+    )
     assert shell.driver.names == {told.name: device}
     shell.driver.follow(1, told)
     assert lines(subscription) == []

@@ -18,9 +18,11 @@ from neighio.core.constants import (
     NTF_EXT_VALIDATED,
     NTF_MANAGED,
     NUD_FAILED,
+    NUD_INCOMPLETE,
     NUD_NOARP,
     NUD_NONE,
     NUD_PERMANENT,
+    NUD_PROBE,
     NUD_STALE,
 )
 from neighio.core.events import (
@@ -480,6 +482,91 @@ def test_life_j_confirmed_in_the_instant_that_starts_delay_it_is_probed(
     )
 
 
+def test_a_busy_neighbour_of_short_reachable_time_goes_to_delay_in_silence(
+    sim: Simulation, peer: ScriptedPeer
+) -> None:
+    sim.set("va", base_reachable_time=1.0, delay_first_probe_time=3.0, retrans_time=0.2)
+    fix_reachable_time(sim, 1.0)
+    sim.send(PEER)
+    sim.run_until(1.5)
+    sim.send(PEER)
+    sim.run_until(5.0)
+    peer.mute()
+    sim.run_until(20.0)
+    check(
+        sim,
+        """
+        0.000 arp request to broadcast spa 198.51.100.1 tpa 198.51.100.2
+        0.000 frame to 02:00:00:00:00:0b length 46
+        0.000 198.51.100.2 dev va lladdr 02:00:00:00:00:0b REACHABLE
+        1.500 frame to 02:00:00:00:00:0b length 46
+        4.000 arp request to 02:00:00:00:00:0b spa 198.51.100.1 tpa 198.51.100.2
+        4.000 198.51.100.2 dev va lladdr 02:00:00:00:00:0b PROBE
+        4.000 198.51.100.2 dev va lladdr 02:00:00:00:00:0b REACHABLE
+        8.000 arp request to 02:00:00:00:00:0b spa 198.51.100.1 tpa 198.51.100.2
+        8.000 198.51.100.2 dev va lladdr 02:00:00:00:00:0b PROBE
+        8.200 arp request to 02:00:00:00:00:0b spa 198.51.100.1 tpa 198.51.100.2
+        8.400 arp request to 02:00:00:00:00:0b spa 198.51.100.1 tpa 198.51.100.2
+        8.600 198.51.100.2 dev va FAILED
+        """,
+    )
+    assert probes(sim) == [4, 1, 1, 1, 3]
+
+
+def test_broadcasts_come_after_unicasts_where_mcast_resolicit_asks_for_them(
+    sim: Simulation, peer: ScriptedPeer
+) -> None:
+    sim.set("va", mcast_resolicit=2, retrans_time=1.0)
+    peer.mute()
+    sim.admin(PEER, nlm_flags=ADD, state=NUD_PROBE, lladdr=LLADDR_B)
+    sim.run_until(10.0)
+    check(
+        sim,
+        """
+        0.000 198.51.100.2 dev va lladdr 02:00:00:00:00:0b PROBE
+        0.004 arp request to 02:00:00:00:00:0b spa 198.51.100.1 tpa 198.51.100.2
+        1.004 arp request to 02:00:00:00:00:0b spa 198.51.100.1 tpa 198.51.100.2
+        2.004 arp request to 02:00:00:00:00:0b spa 198.51.100.1 tpa 198.51.100.2
+        3.004 arp request to broadcast spa 198.51.100.1 tpa 198.51.100.2
+        4.004 arp request to broadcast spa 198.51.100.1 tpa 198.51.100.2
+        5.004 198.51.100.2 dev va FAILED
+        """,
+    )
+    assert probes(sim) == [0, 5]
+
+
+def test_an_administrators_incomplete_waits_for_ever_and_its_queue_outlives_it(
+    sim: Simulation, peer: ScriptedPeer
+) -> None:
+    peer.mute()
+    sim.admin(PEER, nlm_flags=ADD, state=NUD_INCOMPLETE)
+    sim.send(PEER)
+    sim.send(PEER)
+    sim.run_until(100.0)
+    peer.send(e_frame("request for other 0b"))
+    sim.run_until(100.5)
+    peer.send(e_frame("unicast reply 0b"))
+    sim.run_until(101.0)
+    sim.admin(PEER, nlm_flags=NLM_F_REPLACE, state=NUD_INCOMPLETE)
+    sim.send(PEER)
+    sim.admin(PEER, nlm_flags=NLM_F_REPLACE, state=NUD_NONE)
+    peer.send(e_frame("unicast reply 0c"))
+    sim.run_until(102.0)
+    check(
+        sim,
+        """
+        100.000 frame to 02:00:00:00:00:0b length 46
+        100.000 frame to 02:00:00:00:00:0b length 46
+        100.000 198.51.100.2 dev va lladdr 02:00:00:00:00:0b DELAY
+        100.500 198.51.100.2 dev va lladdr 02:00:00:00:00:0b REACHABLE
+        101.000 198.51.100.2 dev va INCOMPLETE
+        101.000 frame to 02:00:00:00:00:0c length 46
+        101.000 198.51.100.2 dev va lladdr 02:00:00:00:00:0c REACHABLE
+        """,
+    )
+    assert probes(sim) == [0] * 4
+
+
 def test_what_linux_tells_nobody_is_in_the_trace_and_nowhere_else() -> None:
     sim = Simulation(trace=True)
     sim.add_device("va", OUR_LLADDR, [f"{US}/24"])
@@ -504,4 +591,9 @@ def test_what_linux_tells_nobody_is_in_the_trace_and_nowhere_else() -> None:
     ]
     assert len(told(sim)) == sum(notified for *_, notified in changes)
     assert not any(isinstance(one, PacketFailed) for one in sim.outputs)
-    assert [one.packet is None for one in sim.outputs if isinstance(one, Transmit)] == [True, False, False, True]
+    assert [one.packet is None for one in sim.outputs if isinstance(one, Transmit)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
