@@ -110,7 +110,7 @@ class Miss(Notification):
 class Change(NamedTuple):
     """One change of an entry's state, address or flags, whether Linux tells of it or not.
 
-    ``stimulus`` is what caused it: "output", "timer", "arp", "admin", "flush", ...
+    ``stimulus`` is what caused it: "output", "timer", "evidence", "verify", "admin" or "flush".
     ``notified`` says that Linux sends a notification because of it.
     """
 

@@ -142,6 +142,7 @@ class Bench:
         self.engine.add_address(DEVICE, Address(bytes((198, 51, 100, 1)), 24), now)
         self.engine.set(DEVICE, AF_INET, {**PARAMETERS, **parameters}, now)
         self.packets = 0
+        self._notifications: list[NewNeighbour | DelNeighbour | Miss] = []
         self.failure = 0
         self.engine.take_outputs()
 
@@ -200,7 +201,7 @@ class Bench:
             self.engine.resolve(DEVICE, key, self.now)
         if state == NUD_PROBE:
             self.fire()
-        self.engine.take_outputs()
+        self.notifications()
         assert neighbour.nud_state == state
         return neighbour
 
@@ -267,7 +268,15 @@ class Bench:
     # -- what came of it
 
     def outputs(self) -> list[Output]:
-        return self.engine.take_outputs()
+        outputs = self.engine.take_outputs()
+        self._notifications += [o for o in outputs if isinstance(o, NewNeighbour | DelNeighbour | Miss)]
+        return outputs
+
+    def notifications(self) -> list[NewNeighbour | DelNeighbour | Miss]:
+        """All notifications since the last call, and since :meth:`put`."""
+        self.outputs()
+        found, self._notifications = self._notifications, []
+        return found
 
     def told(self) -> list[str]:
         """Frames, notifications and failed packets since the last call, in order, in words."""

@@ -45,7 +45,7 @@ from neighio.core.transitions import TRANSITIONS, allowed
 
 from .bench import LLADDR, OTHER, PARAMETERS, REACHABLE_TIME, STATES, Bench, Facts, changes
 
-N, I, R, S, D, P, F, NA, PE = STATES
+N, IC, R, S, D, P, F, NA, PE = STATES
 
 DELAY_TIME = PARAMETERS["delay_first_probe_time"]
 RETRANS = PARAMETERS["retrans_time"]
@@ -90,12 +90,12 @@ def check(bench: Bench, before: Facts, told: list[str], expected: Expected) -> N
 # -- output, with and without a packet, with and without probes to send
 
 UCAST = int(PARAMETERS["ucast_solicit"])
-RESOLVE = Expected(I, ["request broadcast"], "up", RETRANS, UCAST + 1)
+RESOLVE = Expected(IC, ["request broadcast"], "up", RETRANS, UCAST + 1)
 
 OUTPUT = {
     # state: with a packet, without one
     N: (RESOLVE, RESOLVE),
-    I: (Expected(I, [], "u"), Expected(I, [], "u")),
+    IC: (Expected(IC, [], "u"), Expected(IC, [], "u")),
     R: (Expected(R, ["p1 to 0b"], "u"), Expected(R, [], "u")),
     S: (Expected(D, ["p1 to 0b"], "up", DELAY_TIME), Expected(D, [], "up", DELAY_TIME)),
     D: (Expected(D, ["p1 to 0b"], "u"), Expected(D, [], "u")),
@@ -149,7 +149,7 @@ def no_probes(bench: Bench) -> None:
 
 
 def exhaust(bench: Bench) -> None:
-    while bench.facts().probes < {I: 6, P: 3}[bench.facts().state]:
+    while bench.facts().probes < {IC: 6, P: 3}[bench.facts().state]:
         bench.fire()
 
 
@@ -162,10 +162,10 @@ TIMER = [
     (D, 0, nothing, Expected(P, ["request to 0b", "new PROBE 0b"], "p", RETRANS, 1)),
     (D, 0, no_probes, Expected(F, ["new FAILED"], "p", inf, 0)),
     (D, V, no_probes, Expected(S, ["new STALE 0b"], "p", inf, 0)),
-    (I, 0, nothing, Expected(I, ["request broadcast"], "", RETRANS, UCAST + 2)),
-    (I, 0, confirm_just_before, Expected(I, ["request broadcast"], "", RETRANS, UCAST + 2)),
-    (I, 0, exhaust, Expected(F, ["new FAILED"], "p", inf)),
-    (I, V, exhaust, Expected(F, ["new FAILED"], "p", inf)),
+    (IC, 0, nothing, Expected(IC, ["request broadcast"], "", RETRANS, UCAST + 2)),
+    (IC, 0, confirm_just_before, Expected(IC, ["request broadcast"], "", RETRANS, UCAST + 2)),
+    (IC, 0, exhaust, Expected(F, ["new FAILED"], "p", inf)),
+    (IC, V, exhaust, Expected(F, ["new FAILED"], "p", inf)),
     (P, 0, nothing, Expected(P, ["request to 0b"], "", RETRANS, 2)),
     (P, 0, confirm_just_before, Expected(P, ["request to 0b"], "", RETRANS, 2)),
     (P, 0, exhaust, Expected(F, ["new FAILED"], "p", inf)),
@@ -207,7 +207,7 @@ def test_confirmation(state: int, flags: int) -> None:
 
 # -- flush: of what a holder keeps an empty shell is left, of others nothing
 
-FLUSH = {N: N, I: N, F: N, R: NA, S: NA, D: NA, P: NA, NA: NA, PE: NA}
+FLUSH = {N: N, IC: N, F: N, R: NA, S: NA, D: NA, P: NA, NA: NA, PE: NA}
 ADDRESS = {state: " 0b" if state in (R, S, D, P, NA, PE) else "" for state in STATES}
 
 
@@ -216,7 +216,7 @@ ADDRESS = {state: " 0b" if state in (R, S, D, P, NA, PE) else "" for state in ST
 def test_flush(state: int, held: bool) -> None:
     bench = Bench()
     neighbour = bench.put(state)
-    bench.output() if state == I else None
+    bench.output() if state == IC else None
     if held:
         bench.cache.hold(neighbour.row)
     before = neighbour.confirmed, neighbour.used, neighbour.updated
@@ -226,7 +226,7 @@ def test_flush(state: int, held: bool) -> None:
     told = bench.told()
     shown = FLUSH[state] if held else state
     event = f"del {nud_state_name(shown) or 'NONE'}{ADDRESS[state]}"
-    purged = ["p1 DeviceGone"] if state == I else []
+    purged = ["p1 DeviceGone"] if state == IC else []
     assert told == ([*purged, event] if held else [event, *purged])
     assert bench.find() is None
     assert neighbour.exists == held
@@ -256,7 +256,7 @@ ADMINISTERED = (
 )
 CONNECTED = (R, NA, PE)
 VALID = (*CONNECTED, S, D, P)
-IN_TIMER = (I, R, D, P)
+IN_TIMER = (IC, R, D, P)
 START = {R: REACHABLE_TIME, D: 0.004, P: 0.004}
 
 
@@ -285,7 +285,7 @@ def rules(now: float, old: Facts, lladdr: bytes | None, new: int, flags: int, qu
     elif new not in VALID:  # U4
         entry = entry._replace(state=new, timer=inf)
         notify = old.state in VALID
-        if old.state in (I, P) and new == F:
+        if old.state in (IC, P) and new == F:
             told = [f"{packet} Unreachable reported" for packet in queued]
             entry = entry._replace(updated=now)
             notify = True
@@ -338,7 +338,7 @@ def rules(now: float, old: Facts, lladdr: bytes | None, new: int, flags: int, qu
 
 
 # The states, and the two in which packets wait: INCOMPLETE, and the NONE that an administrator made of it.
-START_STATES = [*((state, False) for state in STATES), (I, True), (N, True)]
+START_STATES = [*((state, False) for state in STATES), (IC, True), (N, True)]
 
 
 def cases() -> Iterator[tuple[bytes | None, int, int, int]]:
@@ -356,7 +356,7 @@ def test_update(state: int, queued: bool) -> None:
     bench = Bench()
     for lladdr, new, flags, old_flags in cases():
         # put() runs the clock for PROBE; keep each case within the first reachable_time.
-        neighbour = bench.put(state if not (queued and state == N) else I, old_flags)
+        neighbour = bench.put(state if not (queued and state == N) else IC, old_flags)
         waiting = []
         if queued:
             bench.output()
@@ -418,7 +418,7 @@ def walk() -> Iterator[Arrow]:
         yield from seen(bench)
         for lladdr, new, flags, queued in product((None, LLADDR, OTHER), (R, S), range(4), (False, True)):
             bench = traced(state)
-            if queued and state == I:
+            if queued and state == IC:
                 bench.send()
             bench.engine.services.now = bench.now
             bench.nud.update(bench.entry().row, lladdr, new, flags, "evidence")
