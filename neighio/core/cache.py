@@ -72,7 +72,18 @@ class NeighbourProtocol(Protocol):
 class Services:
     """What the engine lends to its caches. ``now`` is the time of the stimulus at work, seconds."""
 
-    __slots__ = ("floor", "in_hook", "node", "now", "outputs", "probed", "random", "rearmed", "tracing")
+    __slots__ = (
+        "atomic_notifications",
+        "floor",
+        "in_hook",
+        "node",
+        "now",
+        "outputs",
+        "probed",
+        "random",
+        "rearmed",
+        "tracing",
+    )
 
     def __init__(
         self, node: Node, source: random.Random, floor: Callable[[float], float], now: float
@@ -86,6 +97,7 @@ class Services:
         self.probed: dict[tuple[int, bytes], int] = {}
         self.tracing: bool = False
         self.in_hook: bool = False
+        self.atomic_notifications: bool = False
 
 
 class Statistics:

@@ -91,6 +91,8 @@ class Engine:
         families: address families, AF_INET.
         ticks_per_second: when given, ``now`` and every deadline are rounded down to such ticks, as the
             kernel's jiffies do.
+        atomic_notifications: have a notification say how the entry is before the packets and the probe
+            that go with it leave, as Linux does since 7.0; by default it says how it is afterwards.
     """
 
     def __init__(
@@ -100,12 +102,14 @@ class Engine:
         random: random_module.Random | None = None,
         families: tuple[int, ...] = (AF_INET,),
         ticks_per_second: int | None = None,
+        atomic_notifications: bool = False,
     ) -> None:
         self._ticks_per_second = ticks_per_second
         self.node: Node = Node()
         self.services: Services = Services(
             self.node, random or random_module.Random(), self._floor, self._floor(now)
         )
+        self.services.atomic_notifications = atomic_notifications
         self.caches: dict[int, NeighbourCache] = {}
         self._gc: dict[int, PeriodicGC] = {}
         self._managed: dict[int, ManagedWork] = {}
@@ -197,6 +201,14 @@ class Engine:
         if self._gc[number].next_deadline() <= now:
             self._gc[number].run(budget)
         return self.next_deadline(scope) <= now
+
+    def set_managed_work(self, family: int, when: float) -> None:
+        """Have managed entries be used next at ``when``, seconds, in place of what their interval says.
+
+        The kernel's work is one for the whole machine: whoever plays what it did needs its instants.
+        """
+        self._managed[family].due = when
+        self.services.rearmed.add(family_scope(family))
 
     def _handle_device(self, index: int, now: float, budget: int) -> bool:
         for cache in self.caches.values():

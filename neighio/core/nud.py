@@ -269,9 +269,12 @@ class Nud:
         cache.trace(row, "timer", before, notified=notify)
         if state & NUD_IN_TIMER:
             self._arm(row, max(due, now + HZ_100))
+        atomic = self.services.atomic_notifications
+        if notify and atomic:
+            cache.notify(NewNeighbour, row)
         if state & (NUD_INCOMPLETE | NUD_PROBE):
             self._probe(row)
-        if notify:
+        if notify and not atomic:
             cache.notify(NewNeighbour, row)
 
     @staticmethod
@@ -346,7 +349,9 @@ class Nud:
         else:
             notify = self._update_invalid(row, old, new, stimulus)
         cache.trace(row, stimulus, before, notified=notify)
-        if store.nud_state[row] & NUD_VALID and not old & NUD_VALID:
+        resolved = store.nud_state[row] & NUD_VALID and not old & NUD_VALID
+        atomic = self.services.atomic_notifications
+        if resolved and not atomic:
             self._send_queue(row)
         if router:
             before = cache.picture(row)
@@ -359,6 +364,8 @@ class Nud:
             cache.update_managed_list(row)
         if notify:
             cache.notify(NewNeighbour, row)
+        if resolved and atomic:
+            self._send_queue(row)
         return failure
 
     def _update_admin_flags(self, row: int, flags: int) -> int:

@@ -48,6 +48,7 @@ class Simulation:
         seed: of every draw: reachable_time, and the segment's losses and delays.
         start: the first instant, seconds.
         ticks_per_second: rounds time down to ticks as the kernel's jiffies do; none by default.
+        atomic_notifications: Linux's order of notifications since 7.0; see :class:`Engine`.
         trace: whether :attr:`log` shows silent changes too.
 
     Attributes:
@@ -61,13 +62,19 @@ class Simulation:
         seed: int = 0,
         start: float = 0.0,
         ticks_per_second: int | None = None,
+        atomic_notifications: bool = False,
         trace: bool = False,
     ) -> None:
         self.now: float = start
         self.log: list[tuple[float, str]] = []
         self.outputs: list[Output] = []
         self.random: Random = Random(seed)
-        self.engine: Engine = Engine(now=start, random=self.random, ticks_per_second=ticks_per_second)
+        self.engine: Engine = Engine(
+            now=start,
+            random=self.random,
+            ticks_per_second=ticks_per_second,
+            atomic_notifications=atomic_notifications,
+        )
         self.segment: Segment = Segment(lambda: self.now, random=self.random)
         self.driver: Driver = Driver(
             self.engine,
