@@ -1,0 +1,595 @@
+"""The flush of a large device: a mark first, slices after it, and whoever meets a doomed row in between.
+
+A flush of up to 256 entries is one step (test_destruction.py has what it tells). Of a larger one every
+outcome must be that of a step, but for the time at which each entry's deletion is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from neighio.core.constants import (
+    AF_INET,
+    NTF_EXT_VALIDATED,
+    NUD_DELAY,
+    NUD_FAILED,
+    NUD_INCOMPLETE,
+    NUD_NOARP,
+    NUD_NONE,
+    NUD_PERMANENT,
+    NUD_PROBE,
+    NUD_REACHABLE,
+    NUD_STALE,
+    NUD_VALID,
+)
+from neighio.core.engine import Engine, device_scope, family_scope
+from neighio.core.events import DelNeighbour, NewNeighbour, Settled, Transmit, Verified
+from neighio.core.node import Address, Device
+from neighio.core.queue import Packet
+from neighio.errors import AdminError, DeviceGone, Unreachable
+from neighio.testing.segment import ScriptedPeer
+from neighio.wire import arp
+
+from .helpers import (
+    ADD,
+    CHANGE,
+    OWN,
+    PEER,
+    REPLACE,
+    alive,
+    cache,
+    fill,
+    lines,
+    many,
+    node,
+    packet,
+    thresholds,
+)
+
+ETHERNET = 0x1 | 0x2 | 0x40 | 0x1000 | 0x10000
+FAMILY = family_scope(AF_INET)
+NOW = 100.0
+ONE_STEP = 256
+
+
+class Doomed:
+    """An engine, with one device of so many STALE entries, which is then flushed; no slice has run yet."""
+
+    def __init__(self, count: int = 600, *, flush: str = "all", before: Callable[[Doomed], None] | None = None) -> None:
+        self.engine = Engine(now=NOW)
+        self.device = Device("va", 1, bytes.fromhex("02000000000a"), flags=ETHERNET)
+        self.engine.attach(self.device, NOW)
+        self.engine.add_address(1, Address(bytes((198, 18, 0, 1)), 15), NOW)
+        self.cache = self.engine.caches[AF_INET]
+        self.cache.gc_thresh1 = self.cache.gc_thresh2 = self.cache.gc_thresh3 = 1 << 20
+        self.keys = [key(number) for number in range(count)]
+        for one in self.keys:
+            self.put(one)
+        if before is not None:
+            before(self)
+        self.engine.take_outputs()
+        if flush == "all":
+            self.engine.set_lladdr(1, bytes.fromhex("02000000000c"), NOW)
+        elif flush == "carrier":
+            self.engine.carrier(1, False, NOW)
+
+    def put(self, one: bytes, state: int = NUD_STALE, flags: int = 0, *, nlm: int = REPLACE) -> None:
+        lladdr = bytes.fromhex("02000000000b") if state & NUD_VALID else None
+        self.engine.new_neighbour(1, one, NOW, lladdr=lladdr, state=state, flags=flags, nlm_flags=nlm)
+
+    def told(self) -> list[tuple[str, bytes, int]]:
+        """The notifications since the last call: kind, key and state."""
+        return [
+            (type(output).__name__, output.key, output.state)
+            for output in self.engine.take_outputs()
+            if isinstance(output, NewNeighbour | DelNeighbour)
+        ]
+
+    def slices(self, budget: int = 256) -> list[int]:
+        """Let every slice run; returns how many deletions each told."""
+        found = []
+        more = True
+        while more:
+            more = self.engine.handle_timers(FAMILY, NOW, budget)
+            found.append(len(self.told()))
+        return found
+
+
+def key(number: int) -> bytes:
+    return bytes((198, 18, 1 + number // 250, 1 + number % 250))
+
+
+def gone(one: bytes, state: int = NUD_STALE) -> tuple[str, bytes, int]:
+    return ("DelNeighbour", one, state)
+
+
+# -- the mark and the slices
+
+
+@pytest.mark.parametrize(("count", "at_once"), [(1, 1), (255, 255), (256, 256), (257, 0), (600, 0)])
+def test_up_to_256_entries_go_in_one_step_more_are_only_marked(count: int, at_once: int) -> None:
+    doomed = Doomed(count)
+    assert len(doomed.told()) == at_once
+    assert doomed.cache.entries == count - at_once
+
+
+def test_marked_entries_are_as_good_as_gone() -> None:
+    doomed = Doomed()
+    assert list(doomed.cache.rows()) == []
+    assert doomed.cache.entries == 600
+
+
+def test_the_slices_are_due_at_once_and_destroy_newest_first() -> None:
+    doomed = Doomed()
+    assert doomed.engine.next_deadline(FAMILY) < NOW
+    order = []
+    while doomed.engine.handle_timers(FAMILY, NOW, 100):
+        order += doomed.told()
+    order += doomed.told()
+    assert order == [gone(one) for one in reversed(doomed.keys)]
+    assert doomed.cache.entries == 0
+    assert doomed.engine.next_deadline(FAMILY) > NOW
+
+
+def test_no_slice_looks_at_more_than_its_budget() -> None:
+    found = Doomed(1000).slices(100)
+    assert found[:10] == [100] * 10
+    assert len(found) <= 11
+
+
+def test_a_flush_asks_for_its_familys_scope_to_be_armed() -> None:
+    doomed = Doomed(flush="none")
+    doomed.engine.take_rearmed()
+    doomed.engine.link_down(1, NOW)
+    assert FAMILY in doomed.engine.take_rearmed()
+
+
+def test_entries_made_after_the_mark_are_not_of_the_flush() -> None:
+    doomed = Doomed()
+    young = [key(number) for number in range(2000, 2010)]
+    for one in young:
+        doomed.put(one)
+    doomed.slices()
+    assert {doomed.cache.store.key_of(row) for row in doomed.cache.rows()} == set(young)
+
+
+def test_the_device_is_as_any_other_once_the_slices_are_through() -> None:
+    doomed = Doomed()
+    doomed.slices()
+    doomed.put(key(1))
+    doomed.engine.set_lladdr(1, b"\2\0\0\0\0\x0d", NOW)
+    assert doomed.told() == [("NewNeighbour", key(1), NUD_STALE), gone(key(1))]
+
+
+# -- who meets a doomed row first
+
+MEETINGS: list[tuple[str, Callable[[Doomed, bytes], object]]] = [
+    ("look-up", lambda d, one: d.engine.lookup(1, one, NOW)),
+    ("resolve_nowait", lambda d, one: d.engine.resolve_nowait(1, one, NOW)),
+    ("creation by a sender", lambda d, one: d.engine.neighbour(1, one, NOW)),
+    ("resolution", lambda d, one: d.engine.resolve(1, one, NOW)),
+    ("probe", lambda d, one: d.engine.begin_probe(1, one, NOW)),
+    ("creation by an administrator", lambda d, one: d.put(one, NUD_PERMANENT, nlm=ADD)),
+    ("a frame", lambda d, one: d.engine.receive(1, frame_from(d, one), NOW)),
+]
+
+
+def frame_from(doomed: Doomed, ip: bytes) -> bytes:
+    """A request of ``ip`` for our address: it would create the asker, or update it."""
+    sender = bytes.fromhex("02000000000e")
+    return arp.build(
+        arp.ARPOP_REQUEST, ip, sender, bytes((198, 18, 0, 1)), bytes(6), dst=b"\xff" * 6, src=sender
+    )
+
+
+@pytest.mark.parametrize("meet", [row[1] for row in MEETINGS], ids=[row[0] for row in MEETINGS])
+@pytest.mark.parametrize("place", [0, 300, 599], ids=["oldest", "middle", "newest"])
+def test_whoever_meets_a_doomed_entry_first_destroys_it_with_its_event_before_anything_else(
+    meet: Callable[[Doomed, bytes], object], place: int
+) -> None:
+    doomed = Doomed()
+    one = doomed.keys[place]
+    meet(doomed, one)
+    told = doomed.told()
+    assert told[0] == gone(one)
+    assert all(kind == "NewNeighbour" for kind, _, _ in told[1:])
+    assert doomed.cache.statistics.destroys == 1
+    # ... and only once: the slices do not come upon it again
+    rest = [event for event in told if event != gone(one)]
+    everything = [gone(one)]
+    while doomed.engine.handle_timers(FAMILY, NOW, 64):
+        everything += doomed.told()
+    everything += doomed.told()
+    assert sorted(everything) == sorted(gone(k) for k in doomed.keys)
+    assert len(rest) <= 1
+
+
+def test_an_administrators_add_of_a_doomed_key_finds_nothing_there() -> None:
+    doomed = Doomed()
+    doomed.put(doomed.keys[5], NUD_PERMANENT, nlm=ADD)  # EXCL does not refuse
+    doomed.slices()
+    (row,) = doomed.cache.rows()
+    assert doomed.cache.store.key_of(row) == doomed.keys[5]
+    assert doomed.cache.store.nud_state[row] == NUD_PERMANENT
+
+
+def test_an_administrators_change_and_delete_of_a_doomed_key_find_nothing_there() -> None:
+    doomed = Doomed()
+    with pytest.raises(AdminError):
+        doomed.put(doomed.keys[5], nlm=CHANGE)
+    with pytest.raises(AdminError):
+        doomed.engine.delete_neighbour(1, doomed.keys[6], NOW)
+    assert doomed.told() == [gone(doomed.keys[5]), gone(doomed.keys[6])]
+
+
+def test_a_timer_that_meets_a_doomed_entry_does_nothing_but_destroy_it() -> None:
+    doomed = Doomed(before=lambda d: d.put(d.keys[7], NUD_REACHABLE))
+    doomed.engine.handle_timers(device_scope(1), NOW + 100.0)
+    outputs = doomed.engine.take_outputs()
+    assert [(type(o).__name__, o.state) for o in outputs] == [("DelNeighbour", NUD_REACHABLE)]  # type: ignore[union-attr]
+
+
+def test_no_probe_leaves_for_a_doomed_entry() -> None:
+    def resolve(doomed: Doomed) -> None:
+        for number in range(5000, 5005):
+            doomed.engine.resolve(1, key(number), NOW)
+
+    doomed = Doomed(before=resolve)
+    for step in range(1, 50):
+        doomed.engine.handle_timers(device_scope(1), NOW + step / 10)
+    outputs = doomed.engine.take_outputs()
+    assert not [o for o in outputs if isinstance(o, Transmit)]
+    assert [o.outcome for o in outputs if isinstance(o, Settled)] == [DeviceGone] * 5
+
+
+def test_a_holder_that_sends_through_a_doomed_entry_finds_a_void() -> None:
+    doomed = Doomed(flush="none")
+    entry = doomed.engine.neighbour(1, doomed.keys[9], NOW)
+    doomed.engine.set_lladdr(1, b"\2\0\0\0\0\x0c", NOW)
+    doomed.engine.take_outputs()
+    doomed.engine.send(entry, Packet(packet("x"), AF_INET), NOW)
+    kinds = [type(o).__name__ for o in doomed.engine.take_outputs()]
+    assert kinds == ["DelNeighbour", "PacketFailed"]
+    assert (entry.dead, entry.nud_state) == (True, NUD_NOARP)
+
+
+def test_a_holder_that_confirms_a_doomed_entry_revives_nothing() -> None:
+    doomed = Doomed(flush="none")
+    entry = doomed.engine.neighbour(1, doomed.keys[9], NOW)
+    doomed.engine.set_lladdr(1, b"\2\0\0\0\0\x0c", NOW)
+    doomed.engine.confirm(entry, NOW)
+    assert entry.dead
+    doomed.engine.release(entry, NOW)
+    assert not entry.exists
+
+
+def test_the_wish_for_proof_of_a_doomed_entry_is_refused() -> None:
+    doomed = Doomed(flush="none")
+    entry = doomed.engine.neighbour(1, doomed.keys[9], NOW)
+    doomed.engine.set_lladdr(1, b"\2\0\0\0\0\x0c", NOW)
+    doomed.engine.take_outputs()
+    with pytest.raises(Unreachable):
+        doomed.engine.verify(entry, NOW)
+    assert doomed.told() == [gone(doomed.keys[9], NUD_NOARP)]
+
+
+def test_a_probe_that_ends_on_a_doomed_entry_lets_it_go_as_the_flush_would() -> None:
+    doomed = Doomed(flush="none")
+    one = key(7000)
+    entry = doomed.engine.begin_probe(1, one, NOW)
+    doomed.engine.set_lladdr(1, b"\2\0\0\0\0\x0c", NOW)
+    doomed.engine.take_outputs()
+    doomed.engine.end_probe(entry, 1, one, NOW)
+    assert doomed.told() == [gone(one, NUD_NONE)]
+    assert not entry.exists
+
+
+def test_managed_work_does_not_use_a_doomed_entry() -> None:
+    doomed = Doomed(before=lambda d: d.put(key(8000), NUD_NONE, 0x100))
+    doomed.slices()
+    doomed.engine.handle_timers(FAMILY, NOW + 60.0)
+    assert not [o for o in doomed.engine.take_outputs() if isinstance(o, Transmit)]
+
+
+def test_every_waiter_of_a_large_flush_gets_device_gone_and_every_packet_is_dropped() -> None:
+    sim = node()
+    thresholds(sim, 1 << 20, 1 << 20, 1 << 20)
+    ips = many(0, 300)
+    waiting = [sim.resolve(ip) for ip in ips]
+    sending = [sim.send(ip) for ip in ips]
+    sim.engine.link_down(1, sim.now)
+    sim.run(0.001)
+    assert [type(one.outcome) for one in [*waiting, *sending]] == [DeviceGone] * 600
+    assert sim.device("va").drops == {"queue_purge": 300}
+    assert (cache(sim).entries, cache(sim).queues, sim.driver.waiting()) == (0, {}, 0)
+
+
+def test_a_waiter_that_asks_anew_in_the_meantime_gets_the_new_answer() -> None:
+    sim = node()
+    thresholds(sim, 1 << 20, 1 << 20, 1 << 20)
+    peer = ScriptedPeer(sim.segment, PEER, many(3, 1))
+    peer.mute()
+    ips = many(0, 300)
+    old = [sim.resolve(ip) for ip in ips]
+    sim.engine.set_lladdr(1, bytes.fromhex(OWN.replace(":", "")), sim.now)
+    peer.unmute()
+    new = sim.resolve(ips[3])
+    assert isinstance(old[3].outcome, DeviceGone)
+    sim.run(0.1)
+    assert str(new.outcome) == PEER
+    assert {type(one.outcome) for one in old} == {DeviceGone}
+    assert alive(sim) == {ips[3]}
+
+
+def test_a_large_device_that_is_detached_goes_in_slices_too() -> None:
+    doomed = Doomed(flush="none")
+    doomed.engine.detach(1, NOW)
+    assert doomed.told() == []
+    assert doomed.slices(100)[:6] == [100] * 6
+    assert doomed.cache.entries == 0
+
+
+def test_a_device_may_come_back_under_its_index_while_the_old_ones_entries_still_go() -> None:
+    doomed = Doomed(flush="none")
+    doomed.engine.detach(1, NOW)
+    again = Device("va", 1, bytes.fromhex("02000000000d"), flags=ETHERNET)
+    doomed.engine.attach(again, NOW)
+    doomed.put(doomed.keys[3])
+    doomed.slices()
+    (row,) = doomed.cache.rows()
+    assert doomed.cache.table_of(row).device is again
+    assert doomed.cache.entries == 1
+
+
+# -- the carrier: PERMANENT and EXT_VALIDATED entries survive, as they were when it went
+
+
+def with_survivors(doomed: Doomed) -> None:
+    doomed.put(doomed.keys[10], NUD_PERMANENT)
+    doomed.put(doomed.keys[20], NUD_STALE, NTF_EXT_VALIDATED)
+
+
+def survivors(doomed: Doomed) -> set[bytes]:
+    return {doomed.cache.store.key_of(row) for row in doomed.cache.rows()}
+
+
+def test_a_lost_carrier_spares_permanent_and_validated_entries_of_a_large_device() -> None:
+    doomed = Doomed(flush="carrier", before=with_survivors)
+    assert survivors(doomed) == {doomed.keys[10], doomed.keys[20]}
+    assert sum(doomed.slices()) == 598
+    assert survivors(doomed) == {doomed.keys[10], doomed.keys[20]}
+
+
+def test_a_survivor_that_loses_what_saved_it_before_the_slices_come_by_is_not_flushed_after_all() -> None:
+    doomed = Doomed(flush="carrier", before=with_survivors)
+    doomed.put(doomed.keys[10], NUD_STALE)
+    doomed.put(doomed.keys[20], NUD_STALE)
+    assert sum(doomed.slices()) == 598 + 2  # the two changes
+    assert survivors(doomed) == {doomed.keys[10], doomed.keys[20]}
+
+
+def test_an_entry_made_permanent_after_the_carrier_went_is_a_new_one() -> None:
+    doomed = Doomed(flush="carrier")
+    doomed.put(doomed.keys[10], NUD_PERMANENT)
+    assert doomed.told() == [gone(doomed.keys[10]), ("NewNeighbour", doomed.keys[10], NUD_PERMANENT)]
+    doomed.slices()
+    assert survivors(doomed) == {doomed.keys[10]}
+
+
+def test_a_survivor_may_be_used_and_looked_at_meanwhile() -> None:
+    doomed = Doomed(flush="carrier", before=with_survivors)
+    assert doomed.engine.resolve_nowait(1, doomed.keys[10], NOW) is not None
+    assert doomed.told() == []
+
+
+# -- two kinds of flush at once
+
+
+def test_a_flush_of_everything_overtakes_a_lost_carriers() -> None:
+    doomed = Doomed(flush="carrier", before=with_survivors)
+    doomed.engine.handle_timers(FAMILY, NOW, 100)
+    doomed.engine.link_down(1, NOW)
+    assert survivors(doomed) == set()
+    doomed.slices()
+    assert doomed.cache.entries == 0
+
+
+def test_a_lost_carrier_after_a_flush_of_everything_saves_nothing_of_it() -> None:
+    doomed = Doomed(before=with_survivors)
+    doomed.engine.handle_timers(FAMILY, NOW, 100)
+    doomed.engine.carrier(1, False, NOW)
+    doomed.slices()
+    assert doomed.cache.entries == 0
+
+
+def test_what_is_made_between_two_kinds_of_flush_is_judged_by_the_second_alone() -> None:
+    doomed = Doomed()
+    doomed.put(key(3000), NUD_PERMANENT)
+    doomed.put(key(3001), NUD_STALE)
+    doomed.engine.carrier(1, False, NOW)
+    doomed.put(key(3002), NUD_STALE)
+    doomed.slices()
+    assert survivors(doomed) == {key(3000), key(3002)}
+
+
+def test_a_survivor_that_was_judged_goes_with_a_later_flush_of_everything() -> None:
+    doomed = Doomed(flush="carrier", before=with_survivors)
+    doomed.engine.lookup(1, doomed.keys[10], NOW)  # judged
+    doomed.engine.set_lladdr(1, b"\2\0\0\0\0\x0d", NOW)
+    assert survivors(doomed) == set()
+
+
+def test_a_later_flush_that_finds_few_entries_left_does_everything_at_once() -> None:
+    doomed = Doomed(400)
+    doomed.engine.handle_timers(FAMILY, NOW, 200)
+    doomed.told()
+    doomed.engine.link_down(1, NOW)
+    assert len(doomed.told()) == 200
+    assert doomed.cache.entries == 0
+
+
+def test_two_devices_may_be_under_a_flush_at_once() -> None:
+    sim = node()
+    sim.add_device("vb", "02:00:00:00:00:1a", ("203.0.113.1/24",))
+    thresholds(sim, 1 << 20, 1 << 20, 1 << 20)
+    fill(sim, 0, 300, dev="va")
+    fill(sim, 0, 300, dev="vb")
+    sim.lines()
+    for index in (1, 2):
+        sim.engine.link_down(index, sim.now)
+    assert alive(sim) == set()
+    sim.run(0.001)
+    assert len(lines(sim)) == 600
+    assert cache(sim).entries == 0
+
+
+# -- a model: the same life with flushes in one step
+
+
+class Life:
+    """An engine and the outcome of its life, per address."""
+
+    def __init__(self, *, large: int) -> None:
+        self.engine = Engine(now=0.0)
+        self.device = Device("va", 1, bytes.fromhex("02000000000a"), flags=ETHERNET)
+        self.engine.attach(self.device, 0.0)
+        self.engine.add_address(1, Address(bytes((198, 18, 0, 1)), 15), 0.0)
+        self.cache = self.engine.caches[AF_INET]
+        self.cache.gc_thresh1 = self.cache.gc_thresh2 = self.cache.gc_thresh3 = 1 << 20
+        self.ballast = 0
+        self.large = large
+        self.told: dict[bytes, list[object]] = {}
+        self.errors: list[object] = []
+
+    def load(self, now: float) -> None:
+        """Entries enough for a flush in slices; they are older than nothing and nobody asks for them."""
+        for _ in range(self.large):
+            self.ballast += 1
+            one = bytes((198, 19)) + self.ballast.to_bytes(2, "big")
+            self.engine.new_neighbour(
+                1, one, now, lladdr=bytes(6), state=NUD_STALE, nlm_flags=REPLACE
+            )
+        self.note()
+
+    def note(self) -> None:
+        for output in self.engine.take_outputs():
+            if isinstance(output, NewNeighbour | DelNeighbour):
+                if output.key[1] != 19:
+                    self.told.setdefault(output.key, []).append((type(output).__name__, output.state))
+            elif isinstance(output, Settled | Verified):
+                assert not isinstance(output, Verified)
+                self.errors.append(output.outcome)
+
+    def do(self, call: Callable[[Engine], object]) -> object:
+        try:
+            found = call(self.engine)
+        except (AdminError, Unreachable) as error:
+            found = type(error)
+        self.note()
+        return found
+
+    def table(self) -> dict[bytes, tuple[object, ...]]:
+        store = self.cache.store
+        return {
+            store.key_of(row): (store.nud_state[row], self.cache.lladdr(row), store.updated[row], store.flags[row])
+            for row in self.cache.rows()
+            if store.key_of(row)[1] != 19
+        }
+
+
+class FlushMachine(RuleBasedStateMachine):
+    """One life twice: with so much ballast that each flush is sliced, and without, so that each is a step.
+
+    What is told of each address, in order, and what the table holds must be the same once all slices ran;
+    what the table is seen to hold must be the same at any time.
+    """
+
+    keys = st.integers(0, 7).map(key)
+    states = st.sampled_from(
+        [NUD_NONE, NUD_INCOMPLETE, NUD_REACHABLE, NUD_STALE, NUD_DELAY, NUD_PROBE, NUD_FAILED, NUD_NOARP, NUD_PERMANENT]
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1.0
+        self.sliced = Life(large=ONE_STEP + 1)
+        self.stepped = Life(large=0)
+        self.lives = (self.sliced, self.stepped)
+        for life in self.lives:  # drawn alike
+            life.engine.set(1, AF_INET, {"base_reachable_time": 0.0}, 0.0)
+        self.sliced.load(self.now)
+
+    def both(self, call: Callable[[Engine], object]) -> None:
+        assert self.sliced.do(call) == self.stepped.do(call)
+
+    @rule(one=keys, state=states, nlm=st.sampled_from([ADD, CHANGE, REPLACE]), valid=st.booleans())
+    def administer(self, one: bytes, state: int, nlm: int, valid: bool) -> None:
+        flags = NTF_EXT_VALIDATED if valid and state & NUD_VALID else 0
+        self.both(
+            lambda engine: engine.new_neighbour(
+                1, one, self.now, lladdr=bytes.fromhex("02000000000b"), state=state, flags=flags, nlm_flags=nlm
+            )
+        )
+
+    @rule(one=keys)
+    def delete(self, one: bytes) -> None:
+        self.both(lambda engine: engine.delete_neighbour(1, one, self.now))
+
+    @rule(one=keys)
+    def resolve(self, one: bytes) -> None:
+        self.both(lambda engine: engine.resolve(1, one, self.now)[1])
+
+    @rule(one=keys)
+    def look(self, one: bytes) -> None:
+        self.both(lambda engine: (found := engine.lookup(1, one, self.now)) and found.nud_state)
+
+    @rule(one=keys)
+    def hear(self, one: bytes) -> None:
+        sender = bytes.fromhex("02000000000e")
+        frame = arp.build(
+            arp.ARPOP_REQUEST, one, sender, bytes((198, 18, 0, 1)), bytes(6), dst=b"\xff" * 6, src=sender
+        )
+        self.both(lambda engine: engine.receive(1, frame, self.now))
+
+    @rule(passes=st.sampled_from([0.01, 0.5, 1.5]))
+    def time_passes_for_the_device(self, passes: float) -> None:
+        self.now += passes
+        for life in self.lives:
+            while life.engine.next_deadline(device_scope(1)) <= self.now:
+                life.do(lambda engine: engine.handle_timers(device_scope(1), self.now))
+
+    @rule(everything=st.booleans())
+    def flush(self, everything: bool) -> None:
+        self.sliced.load(self.now)
+        if everything:
+            self.both(lambda engine: engine.set_lladdr(1, bytes.fromhex("02000000000a"), self.now))
+        else:
+            self.both(lambda engine: engine.carrier(1, False, self.now))
+
+    @precondition(lambda self: self.sliced.cache.flushing)
+    @rule(budget=st.integers(1, 300))
+    def slice(self, budget: int) -> None:
+        self.sliced.do(lambda engine: engine.handle_timers(FAMILY, self.now, budget))
+
+    @invariant()
+    def the_tables_look_the_same(self) -> None:
+        assert self.sliced.table() == self.stepped.table()
+
+    def teardown(self) -> None:
+        while self.sliced.cache.flushing:
+            self.sliced.do(lambda engine: engine.handle_timers(FAMILY, self.now, 256))
+        assert self.sliced.told == self.stepped.told
+        assert sorted(map(str, self.sliced.errors)) == sorted(map(str, self.stepped.errors))
+        for life in self.lives:
+            assert life.cache.gc_entries == len(list(life.cache.gc_list))
+
+
+test_a_flush_in_slices_is_to_every_address_a_flush_in_one_step = FlushMachine.TestCase
+test_a_flush_in_slices_is_to_every_address_a_flush_in_one_step.settings = settings(
+    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
