@@ -86,8 +86,11 @@ class Nud:
         if store.watched[row]:
             if not new & (NUD_VALID | NUD_INCOMPLETE):
                 cache.unwatch(row, Unreachable)
-            elif new & (NUD_STALE | NUD_NOARP | NUD_PERMANENT):
-                cache.unwatch(row, None if new == NUD_STALE else cache.lladdr(row))
+            elif new & (NUD_NOARP | NUD_PERMANENT):
+                cache.unwatch(row, cache.lladdr(row))
+            elif new == NUD_STALE or (new == NUD_REACHABLE and stimulus == "timer"):
+                # It rests, and on nothing newer than the wish for a proof: that would have ended the watch.
+                cache.unwatch(row, None)
 
     # -- timers: a pending one holds a reference
 

@@ -142,7 +142,7 @@ class Bench:
         self.engine.add_address(DEVICE, Address(bytes((198, 51, 100, 1)), 24), now)
         self.engine.set(DEVICE, AF_INET, {**PARAMETERS, **parameters}, now)
         self.packets = 0
-        self._notifications: list[NewNeighbour | DelNeighbour | Miss] = []
+        self.seen: list[Output] = []
         self.failure = 0
         self.engine.take_outputs()
 
@@ -269,13 +269,14 @@ class Bench:
 
     def outputs(self) -> list[Output]:
         outputs = self.engine.take_outputs()
-        self._notifications += [o for o in outputs if isinstance(o, NewNeighbour | DelNeighbour | Miss)]
+        self.seen += outputs
         return outputs
 
     def notifications(self) -> list[NewNeighbour | DelNeighbour | Miss]:
         """All notifications since the last call, and since :meth:`put`."""
         self.outputs()
-        found, self._notifications = self._notifications, []
+        found = [o for o in self.seen if isinstance(o, NewNeighbour | DelNeighbour | Miss)]
+        self.seen.clear()
         return found
 
     def told(self) -> list[str]:
@@ -323,3 +324,54 @@ def packet_name(packet: Packet | None) -> str:
 
 def changes(outputs: Iterable[Output]) -> list[Change]:
     return [output for output in outputs if isinstance(output, Change)]
+
+
+def play(bench: Bench, seed: int, steps: int) -> list[list[Output]]:
+    """A random life of three entries: what each of ``steps`` stimuli caused."""
+    random = Random(seed)
+    found = []
+    keys = [bytes((198, 51, 100, n)) for n in (2, 3, 4)]
+    for _ in range(steps):
+        key = random.choice(keys)
+        bench.now += random.choice((0.0, 0.1, 0.3, 2.0, 15.0))
+        kind = random.choice(
+            (
+                "send",
+                "send",
+                "timer",
+                "timer",
+                "timer",
+                "update",
+                "update",
+                "confirm",
+                "admin",
+                "delete",
+                "flush",
+            )
+        )
+        present = bench.find(key)
+        if kind == "timer":
+            bench.engine.handle_timers(device_scope(DEVICE), bench.now)
+        elif kind == "send":
+            bench.send(key)
+        elif kind == "flush":
+            if random.random() < 0.2:
+                bench.engine.link_down(DEVICE, bench.now)
+        elif present is None:
+            bench.engine.resolve(DEVICE, key, bench.now)
+        elif kind == "confirm":
+            bench.engine.confirm(present, bench.now)
+        elif kind == "delete":
+            bench.engine.delete_neighbour(DEVICE, key, bench.now)
+        else:
+            admin = kind == "admin"
+            flags = random.getrandbits(9) & ~NEIGH_UPDATE_F_ADMIN | (NEIGH_UPDATE_F_ADMIN if admin else 0)
+            new = random.choice(STATES if admin else (NUD_REACHABLE, NUD_STALE))
+            bench.engine.services.now = bench.now
+            bench.cache.hold(present.row)
+            bench.nud.update(
+                present.row, random.choice((None, LLADDR, OTHER)), new, flags, kind if admin else "evidence"
+            )
+            bench.cache.release(present.row)
+        found.append(bench.outputs())
+    return found

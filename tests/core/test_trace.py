@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import pytest
 
 from neighio.core.constants import (
@@ -28,7 +26,7 @@ from neighio.core.constants import (
 from neighio.core.engine import device_scope
 from neighio.core.events import Change, DelNeighbour, Miss, NewNeighbour, Output
 
-from .bench import DEVICE, KEY, LLADDR, OTHER, STATES, Bench, changes
+from .bench import DEVICE, KEY, LLADDR, OTHER, Bench, changes, play
 
 ADMIN, OVERRIDE = NEIGH_UPDATE_F_ADMIN, NEIGH_UPDATE_F_OVERRIDE
 
@@ -176,57 +174,6 @@ def test_no_trace_unless_somebody_traces() -> None:
 
 
 # -- the property: play a random life with and without a trace
-
-
-def play(bench: Bench, seed: int, steps: int) -> list[list[Output]]:
-    """What each of ``steps`` random stimuli to one of three entries caused."""
-    random = Random(seed)
-    found = []
-    keys = [bytes((198, 51, 100, n)) for n in (2, 3, 4)]
-    for _ in range(steps):
-        key = random.choice(keys)
-        bench.now += random.choice((0.0, 0.1, 0.3, 2.0, 15.0))
-        kind = random.choice(
-            (
-                "send",
-                "send",
-                "timer",
-                "timer",
-                "timer",
-                "update",
-                "update",
-                "confirm",
-                "admin",
-                "delete",
-                "flush",
-            )
-        )
-        present = bench.find(key)
-        if kind == "timer":
-            bench.engine.handle_timers(device_scope(DEVICE), bench.now)
-        elif kind == "send":
-            bench.send(key)
-        elif kind == "flush":
-            if random.random() < 0.2:
-                bench.engine.link_down(DEVICE, bench.now)
-        elif present is None:
-            bench.engine.resolve(DEVICE, key, bench.now)
-        elif kind == "confirm":
-            bench.engine.confirm(present, bench.now)
-        elif kind == "delete":
-            bench.engine.delete_neighbour(DEVICE, key, bench.now)
-        else:
-            admin = kind == "admin"
-            flags = random.getrandbits(9) & ~ADMIN | (ADMIN if admin else 0)
-            new = random.choice(STATES if admin else (NUD_REACHABLE, NUD_STALE))
-            bench.engine.services.now = bench.now
-            bench.cache.hold(present.row)
-            bench.nud.update(
-                present.row, random.choice((None, LLADDR, OTHER)), new, flags, kind if admin else "evidence"
-            )
-            bench.cache.release(present.row)
-        found.append(bench.outputs())
-    return found
 
 
 @pytest.mark.parametrize("seed", range(5))
