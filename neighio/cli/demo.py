@@ -1,0 +1,61 @@
+"""``neighio demo``: watch neighbours live and die."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from ..testing import available, enter_command
+from . import INTERRUPTED
+from .output import printable
+from .play import play
+from .running import run
+from .show import choose_show
+from .stage import Stage, kernel_stage, memory_stage
+
+__all__ = ["demo"]
+
+
+def demo(arguments: Namespace) -> int:
+    """Run the command; return its exit status. Where there are namespaces, another process takes over."""
+    if not arguments.memory:
+        unavailable = available()
+        if unavailable is None:
+            _become_private()
+        print(f"Playing in memory: {printable(str(unavailable))}")
+    return _perform(memory_stage())
+
+
+def _become_private() -> None:
+    """Replace this process by the same program in a network namespace of its own.
+
+    The new interpreter is told where this one found its modules: neither the folder that it is started in nor
+    an installation needs to have them.
+    """
+    path = os.pathsep.join(str(Path(entry or ".").absolute()) for entry in sys.path)
+    command = [*enter_command(), sys.executable, "-P", "-m", __name__]
+    sys.stdout.flush()
+    os.execvpe(command[0], command, {**os.environ, "PYTHONPATH": path})
+
+
+def _perform(stage: AbstractContextManager[Stage]) -> int:
+    with stage as built, choose_show(built.name) as show:
+        return run("demo", lambda: play(built, show))
+
+
+def _perform_here() -> int:
+    """Play in the namespace that this process has to itself."""
+    try:
+        return _perform(kernel_stage())
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        print(f"Playing in memory: the private network could not be built: {printable(str(error))}")
+        return _perform(memory_stage())
+
+
+if __name__ == "__main__":
+    sys.exit(_perform_here())

@@ -1,0 +1,194 @@
+"""``neighio resolve``: who has these addresses now?"""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Final
+
+import trio
+
+from ..address import LinkAddress, parse_ip
+from ..errors import DeviceGone, InvalidAddress, TableFull, Unreachable
+from ..states import NudState
+from ..table import NeighbourTable, open_table
+from . import UNUSABLE
+from .output import Output, printable
+from .running import run
+
+__all__ = ["resolve"]
+
+AT_ONCE: Final = 256
+"""How many requests may be under way: a switch takes as many in a burst."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An address to ask for, as it was given, and whom that means: the neighbour ``hop`` on a device."""
+
+    ip: str
+    dev: str
+    hop: str
+    via: str | None
+    """The hop, where it is a gateway."""
+    patience: float
+    """How long an answer is waited for, seconds."""
+
+    def __str__(self) -> str:
+        return self.ip if self.via is None else f"{self.ip} via {self.via}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one request; ``--json`` prints these fields."""
+
+    ip: str
+    via: str | None
+    dev: str
+    number: int
+    lladdr: str | None = None
+    round_trip_ms: float | None = None
+    state: str | None = None
+    others: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What all requests for one address came to."""
+
+    asked: int = 0
+    answered: int = 0
+    round_trips: list[float] = field(default_factory=list)
+    lladdrs: dict[LinkAddress, None] = field(default_factory=dict)
+
+
+def resolve(arguments: Namespace) -> int:
+    """Run the command; return its exit status."""
+    command = Resolve(arguments)
+    status = run("resolve", command.run)
+    if arguments.count > 1 and not arguments.json and status != UNUSABLE:
+        command.summarise()
+    return status
+
+
+class Resolve:
+    """One run of the command."""
+
+    def __init__(self, arguments: Namespace) -> None:
+        self._arguments = arguments
+        self._output = Output()
+        self._limiter = trio.CapacityLimiter(AT_ONCE)
+        self._tallies: dict[Question, Tally] = {}
+        self._refused: InvalidAddress | None = None
+        self._width = 0
+
+    async def run(self) -> int:
+        """Ask; return the exit status.
+
+        Raises:
+            NeighioError: something cannot be asked; nothing was.
+        """
+        async with open_table() as table:
+            for text in self._arguments.ip:
+                self._tallies.setdefault(await self._question(table, text), Tally())
+            # This command's own table has room for what was asked for.
+            room = 2 * len(self._tallies)
+            table.arp.gc_thresh2 = max(table.arp.gc_thresh2, room)
+            table.arp.gc_thresh3 = max(table.arp.gc_thresh3, room)
+            self._width = max(len(printable(str(question))) for question in self._tallies)
+            async with trio.open_nursery() as nursery:
+                for question in self._tallies:
+                    nursery.start_soon(self._ask, table, question, nursery.cancel_scope)
+            if self._refused is not None:
+                raise self._refused
+        return 0 if all(tally.answered for tally in self._tallies.values()) else 1
+
+    async def _question(self, table: NeighbourTable, text: str) -> Question:
+        _, zone = parse_ip(text)
+        dev, hop, via = self._arguments.dev or zone, text, None
+        if dev is None:
+            found = await table.first_hop(text)
+            if found is None:
+                raise InvalidAddress(f"ip: there is no route to {text}; name the device with --dev")
+            dev, hop = found
+            via = None if parse_ip(hop)[0] == parse_ip(text)[0] else hop
+        if dev not in table.devices:
+            await table.attach(dev)
+        # What is wrong with an address is to be known before anybody is asked.
+        table.lookup(hop, dev)
+        return Question(text, dev, hop, via, table.parameters(dev)["retrans_time"])
+
+    async def _ask(self, table: NeighbourTable, question: Question, scope: trio.CancelScope) -> None:
+        begun = trio.current_time()
+        for number in range(self._arguments.count):
+            await trio.sleep_until(begun + number * self._arguments.interval)
+            async with self._limiter:
+                finding = await self._ask_once(table, question, number + 1)
+            if self._refused is not None or not self._output.line(self._text(question, finding)):
+                scope.cancel()
+
+    async def _ask_once(self, table: NeighbourTable, question: Question, number: int) -> Finding:
+        about = question.ip, question.via, question.dev, number
+        where = question.hop, question.dev
+        tally = self._tallies[question]
+        tally.asked += 1
+        try:
+            with table.neighbour(*where) as neighbour:
+                state, lladdr = NudState(neighbour.nud_state), neighbour.lladdr
+            if state & NudState.NOARP:
+                await trio.lowlevel.checkpoint()
+                tally.answered += 1
+                return Finding(*about, str(lladdr or "") or None, state=state.name)
+            reply = await table.probe(*where, source=self._arguments.source, listen=self._arguments.listen)
+            after = table.lookup(*where)
+        except Unreachable:
+            return Finding(*about, error=f"no answer in {question.patience:g} s")
+        except (DeviceGone, TableFull) as error:
+            return Finding(*about, error=str(error))
+        except InvalidAddress as error:
+            # Later on it is the device that has gone.
+            self._refused = error if number == 1 else None
+            return Finding(*about, error=str(error))
+        milliseconds = round(reply.round_trip * 1e3, 3)
+        tally.answered += 1
+        tally.round_trips.append(milliseconds)
+        tally.lladdrs.update(dict.fromkeys((reply.lladdr, *reply.others)))
+        return Finding(
+            *about,
+            str(reply.lladdr),
+            milliseconds,
+            None if after is None else NudState(after.nud_state).name,
+            tuple(str(lladdr) for lladdr in tally.lladdrs if lladdr != reply.lladdr),
+        )
+
+    # -- what is printed
+
+    def _text(self, question: Question, finding: Finding) -> str:
+        if self._arguments.json:
+            return json.dumps(asdict(finding))
+        paint = self._output.paint
+        words = [printable(str(question)).ljust(self._width), printable(f"dev {finding.dev}")]
+        if finding.error is not None:
+            words.append(paint(finding.error, "error"))
+        elif finding.lladdr is not None:
+            words.append(printable(finding.lladdr))
+        if finding.round_trip_ms is not None:
+            words.append(f"{finding.round_trip_ms:8.3f} ms")
+        if finding.state is not None:
+            words.append(paint(finding.state, finding.state))
+        if finding.others:
+            words.append(paint(f"duplicate: {' '.join(finding.others)} too", "duplicate"))
+        return "  ".join(words)
+
+    def summarise(self) -> None:
+        """Print, for each address, how its requests went."""
+        for question, tally in self._tallies.items():
+            text = printable(str(question)).ljust(self._width)
+            text += f"  {tally.asked} asked, {tally.answered} answered"
+            if tally.round_trips:
+                times = min(tally.round_trips), median(tally.round_trips), max(tally.round_trips)
+                text += "; {:.3f} / {:.3f} / {:.3f} ms min / median / max".format(*times)
+            self._output.line(text)

@@ -1,0 +1,49 @@
+"""A command as a trio program: Ctrl-C ends it in order, and what the user can mend is told in a line."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from ..errors import InternalError, NeighioError
+from . import INTERRUPTED, UNUSABLE
+from .output import printable
+
+__all__ = ["run"]
+
+
+def run(command: str, task: Callable[[], Awaitable[int]]) -> int:
+    """Run a task that returns its exit status, until it does or is interrupted; return the status.
+
+    A :class:`NeighioError` or :class:`OSError` that leaves the task is a line on standard error and status 2.
+    What else leaves it is a bug, and is raised.
+    """
+    return trio.run(_interruptible, command, task)
+
+
+async def _interruptible(command: str, task: Callable[[], Awaitable[int]]) -> int:
+    status = INTERRUPTED
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_cancel_when_interrupted, nursery.cancel_scope)
+        try:
+            status = await task()
+        except InternalError:
+            raise
+        except (NeighioError, OSError) as error:
+            text = error.strerror if isinstance(error, NeighioError) and isinstance(error, OSError) else error
+            print(printable(f"neighio {command}: {text}"), file=sys.stderr)
+            status = UNUSABLE
+        nursery.cancel_scope.cancel()
+    return status
+
+
+async def _cancel_when_interrupted(
+    scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGINT) as interrupts:
+        task_status.started()
+        async for _ in interrupts:
+            scope.cancel()
