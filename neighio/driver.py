@@ -110,7 +110,7 @@ class Subscription:
             cache = self._caches[0]
             last = min(self._row + BUDGET, cache.store.top)
             for row in range(self._row, last):
-                if not cache.store.dead[row] and not cache.doomed(row):
+                if not (cache.store.dead[row] or cache.store.untold[row] or cache.doomed(row)):
                     self._queue.append(cache.snapshot(NewNeighbour, row))
             self._row = last
             if last == cache.store.top:
@@ -205,7 +205,7 @@ class Driver:
         self._verifying: dict[Neighbour, dict[Hashable, None]] = {}
         self._sending: dict[Packet, Hashable] = {}
         self._probes: dict[tuple[int, bytes], list[ProbeRecord]] = {}
-        self._answer_sinks: dict[tuple[int, bytes], Callable[[Answer], None]] = {}
+        self._answer_sinks: dict[tuple[int, bytes], tuple[Callable[[Answer], None], ...]] = {}
         self._pumping = False
 
     # -- waiters
@@ -279,11 +279,15 @@ class Driver:
             del self._probes[index, key]
 
     def listen(self, index: int, key: bytes, sink: Callable[[Answer], None]) -> None:
-        """Have one sink, a sweep's, told of every answer from an address."""
-        self._answer_sinks[index, key] = sink
+        """Have a sink, a sweep's, told of every answer from an address, until :meth:`unlisten`."""
+        self._answer_sinks[index, key] = (*self._answer_sinks.get((index, key), ()), sink)
 
-    def unlisten(self, index: int, key: bytes) -> None:
-        self._answer_sinks.pop((index, key), None)
+    def unlisten(self, index: int, key: bytes, sink: Callable[[Answer], None]) -> None:
+        sinks = tuple(other for other in self._answer_sinks[index, key] if other != sink)
+        if sinks:
+            self._answer_sinks[index, key] = sinks
+        else:
+            del self._answer_sinks[index, key]
 
     # -- subscriptions
 
@@ -437,8 +441,7 @@ class Driver:
 
     def _answered(self, answer: Answer) -> None:
         place = (answer.device.index, answer.key)
-        sink = self._answer_sinks.get(place)
-        if sink is not None:
+        for sink in self._answer_sinks.get(place, ()):
             sink(answer)
         for record in self._probes.get(place, ()):
             record.answers.append(answer)
@@ -458,11 +461,13 @@ class Driver:
         """Have neighbours on a link. Its device is made of what the link says, unless the node knows it.
 
         Raises:
-            InvalidAddress: the link's index or name is attached already.
+            InvalidAddress: the link's index or name is attached already, or is another interface's.
         """
         if link.name in self.names:
             raise InvalidAddress(f"device: {link.name} is attached already")
         device = self.engine.node.devices.get(link.index)
+        if device is not None and device.name != link.name and link.index not in self.links:
+            raise InvalidAddress(f"device: {link.name} has the index {link.index}, which is {device.name}'s")
         if device is None:
             device = Device(
                 link.name,

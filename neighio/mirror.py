@@ -139,7 +139,8 @@ class KernelMirror:
         self._driver.pump()
 
     def _replace_routes(self, messages: Iterable[object]) -> None:
-        self._engine.node.clear_routes()
+        for index in self.links:
+            self._engine.node.forget_routes(self._engine.node.devices[index])
         for message in messages:
             if isinstance(message, RouteMessage):
                 self._route(message)

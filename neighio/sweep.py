@@ -212,9 +212,8 @@ class Sweep:
         now = driver.clock()
         for _ in range(min(BUDGET, len(self._entries))):
             key, neighbour = self._entries.popitem()
-            driver.unlisten(self._index, key)
-            driver.engine.end_probe(neighbour, self._index, key, now)
-            driver.engine.end_sweep(neighbour, now, keep=keep)
+            driver.unlisten(self._index, key, self._heard)
+            driver.engine.end_probe(neighbour, self._index, key, now, keep=keep)
         driver.pump()
         return bool(self._entries)
 

@@ -28,7 +28,7 @@ from neighio.core.constants import (
     NUD_STALE,
 )
 from neighio.core.engine import Engine, Scope, device_scope, family_scope
-from neighio.core.events import Change, DelNeighbour, NewNeighbour, PacketFailed
+from neighio.core.events import Answer, Change, DelNeighbour, NewNeighbour, PacketFailed
 from neighio.core.neighbour import Neighbour
 from neighio.core.node import Address, Device
 from neighio.core.queue import Packet
@@ -633,14 +633,25 @@ def test_a_sink_is_told_of_every_answer_until_it_listens_no_more() -> None:
     shell = Shell()
     shell.engine.begin_probe(1, PEER, shell.now)
     heard: list[LinkAddress] = []
-    shell.driver.listen(1, PEER, lambda found: heard.append(found.lladdr))
+    second: list[LinkAddress] = []
+
+    def first_sink(found: Answer) -> None:
+        heard.append(found.lladdr)
+
+    def second_sink(found: Answer) -> None:
+        second.append(found.lladdr)
+
+    shell.driver.listen(1, PEER, first_sink)
+    shell.driver.listen(1, PEER, second_sink)
     shell.link.inbox.append(answer())
     shell.driver.drain(1)
-    shell.driver.unlisten(1, PEER)
-    shell.driver.unlisten(1, PEER)
+    shell.driver.unlisten(1, PEER, first_sink)
     shell.link.inbox.append(answer())
     shell.driver.drain(1)
-    assert heard == [THEIRS]
+    shell.driver.unlisten(1, PEER, second_sink)
+    shell.link.inbox.append(answer())
+    shell.driver.drain(1)
+    assert (heard, second) == ([THEIRS], [THEIRS, THEIRS])
 
 
 # -- subscriptions

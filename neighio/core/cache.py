@@ -393,11 +393,14 @@ class NeighbourCache:
 
         ``reason`` is what its waiters get. One that goes because its device does (DeviceGone) and is
         still referenced elsewhere loses its queue and its output; its memory goes with the last
-        reference (neigh_mark_dead, neigh_cleanup_and_release).
+        reference (neigh_mark_dead, neigh_cleanup_and_release). An untold one, which only a solicitation
+        outside the machine made and nobody answered, goes as silently as it came: a sweep would otherwise
+        tell of as many deletions as it has addresses. Linux has no such entries.
         """
         store = self.store
         table = self.table_of(row)
         store.dead[row] = 1
+        untold = store.untold[row]
         if store.accounted[row] == ON_GC_LIST:
             self._leave_gc_list(row)
         elif store.accounted[row] == SWEPT:
@@ -417,7 +420,8 @@ class NeighbourCache:
         if store.refcnt[row] != 1 and reason is DeviceGone:
             self.purge_queue(row, DeviceGone)
             self.nud.blackhole(row)
-        self.notify(DelNeighbour, row)
+        if not untold:
+            self.notify(DelNeighbour, row)
         if store.refcnt[row] == 1 and row in self.queues:
             self.purge_queue(row, DeviceGone if reason is DeviceGone else PacketDropped)
         self.release(row)

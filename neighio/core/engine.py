@@ -363,6 +363,7 @@ class Engine:
         """
         self._at(now)
         cache, row = self._find_or_create(index, key)
+        cache.store.untold[row] = 0
         cache.hold(row)
         return cache.handle(row)
 
@@ -456,9 +457,16 @@ class Engine:
 
     def begin_probe(self, index: int, key: bytes, now: float, *, swept: bool = False) -> Neighbour:
         """Hold the entry of an address, made in NONE without a timer if need be, and have answers from it
-        emitted as :class:`Answer` until :meth:`end_probe`."""
+        emitted as :class:`Answer` until :meth:`end_probe`.
+
+        An entry that it makes is untold until its state changes or somebody else holds it: no walk shows
+        it and its end is not announced. ``swept`` ones have an allowance of their own until the end."""
         self._at(now)
-        cache, row = self._find_or_create(index, key, swept=swept)
+        cache, table = self._place(index, key)
+        row = cache.find(table, cache.protocol.output_key(table.device, key))
+        if not row:
+            row = create(cache, table, key, swept=swept)
+            cache.store.untold[row] = cache.store.nud_state[row] == NUD_NONE
         cache.hold(row)
         probed = self.services.probed
         probed[index, key] = probed.get((index, key), 0) + 1
@@ -477,24 +485,22 @@ class Engine:
     def end_probe(
         self, neighbour: Neighbour, index: int, key: bytes, now: float, *, keep: bool = False
     ) -> None:
-        """Undo :meth:`begin_probe`. An entry that is still NONE goes if nobody holds it, unless ``keep``."""
+        """Undo :meth:`begin_probe`. The last one takes along the entry that was made for it, if it is still
+        untold, or is a sweep's and nobody holds it. With ``keep`` a sweep's is counted from now on as any
+        other, while there is room below gc_thresh2."""
         self._at(now)
         probed = self.services.probed
         probed[index, key] -= 1
-        if not probed[index, key]:
+        last = not probed[index, key]
+        if last:
             del probed[index, key]
         cache, row = neighbour.cache, self._held(neighbour)
-        if cache.store.nud_state[row] == NUD_NONE and not cache.store.dead[row] and not keep:
+        if cache.store.untold[row] and not cache.store.dead[row]:
             remove_if_unreferenced(cache, row)
-        else:
-            cache.release(row)
-
-    def end_sweep(self, neighbour: Neighbour, now: float, *, keep: bool) -> None:
-        """A sweep is over: an entry that it made goes if nobody holds it, or with ``keep`` is counted from
-        now on as any other, while there is room below gc_thresh2."""
-        self._at(now)
-        cache, row = neighbour.cache, neighbour.row
-        if neighbour.exists and not cache.meet(row) and not cache.store.dead[row]:
+            return
+        alive = not cache.store.dead[row]
+        cache.release(row)
+        if alive and (last or keep):
             cache.end_sweep(row, keep=keep)
 
     def sweep_keys(self, first: bytes, count: int) -> list[bytes]:

@@ -324,11 +324,7 @@ class Node:
         """Take a device away, with its addresses and routes."""
         for address in list(device.addresses):
             self.remove_address(device, address.ip, address.prefixlen)
-        for routes in self._routes.values():
-            for prefix, candidates in list(routes.items()):
-                candidates[:] = [route for route in candidates if route.device is not device]
-                if not candidates:
-                    del routes[prefix]
+        self.forget_routes(device)
         self.devices.pop(device.index, None)
 
     def add_route(self, route: Route) -> None:
@@ -353,9 +349,13 @@ class Node:
                 return True
         return False
 
-    def clear_routes(self) -> None:
-        """Forget every route."""
-        self._routes.clear()
+    def forget_routes(self, device: Device) -> None:
+        """Forget every route through a device."""
+        for routes in self._routes.values():
+            for prefix, candidates in list(routes.items()):
+                candidates[:] = [route for route in candidates if route.device is not device]
+                if not candidates:
+                    del routes[prefix]
 
     # -- the four questions
 

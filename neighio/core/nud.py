@@ -81,6 +81,7 @@ class Nud:
         if not allowed(old, stimulus, new):
             raise InternalError(f"no transition from {old:#x} to {new:#x} by {stimulus}")
         store.nud_state[row] = new
+        store.untold[row] = 0
         if old & NUD_INCOMPLETE and not new & NUD_INCOMPLETE:
             cache.settle(row, cache.lladdr(row) if new & NUD_VALID else Unreachable)
         if store.watched[row]:

@@ -30,6 +30,7 @@ _COLUMNS: Final = (
     ("hh", "B", 1, 1),
     ("watched", "B", 1, 1),
     ("accounted", "B", 1, 1),
+    ("untold", "B", 1, 1),
     ("slot", "H", 2, 1),
     ("probes", "I", 4, 1),
     ("refcnt", "I", 4, 1),
@@ -87,6 +88,7 @@ class Store:
     hh: memoryview[int]
     watched: memoryview[int]
     accounted: memoryview[int]
+    untold: memoryview[int]
     slot: memoryview[int]
     probes: memoryview[int]
     refcnt: memoryview[int]
@@ -166,6 +168,7 @@ class Store:
         """Free a row; handles and waiters that still name it see another generation."""
         self.nud_state[row] = self.flags[row] = self.type[row] = self.protocol[row] = 0
         self.output[row] = self.hh[row] = self.watched[row] = self.accounted[row] = 0
+        self.untold[row] = 0
         self.probes[row] = self.refcnt[row] = self.tick[row] = 0
         self.dead[row] = 1
         self.deadline[row] = IDLE

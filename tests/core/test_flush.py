@@ -278,14 +278,17 @@ def test_the_wish_for_proof_of_a_doomed_entry_is_refused() -> None:
     assert doomed.told() == [gone(doomed.keys[9], NUD_NOARP)]
 
 
-def test_a_probe_that_ends_on_a_doomed_entry_lets_it_go_as_the_flush_would() -> None:
+@pytest.mark.parametrize("known_to_others", [False, True])
+def test_a_probe_that_ends_on_a_doomed_entry_lets_it_go_as_the_flush_would(known_to_others: bool) -> None:
     doomed = Doomed(flush="none")
     one = key(7000)
     entry = doomed.engine.begin_probe(1, one, NOW)
+    if known_to_others:
+        doomed.engine.release(doomed.engine.neighbour(1, one, NOW), NOW)
     doomed.engine.set_lladdr(1, b"\2\0\0\0\0\x0c", NOW)
     doomed.engine.take_outputs()
     doomed.engine.end_probe(entry, 1, one, NOW)
-    assert doomed.told() == [gone(one, NUD_NONE)]
+    assert doomed.told() == ([gone(one, NUD_NONE)] if known_to_others else [])
     assert not entry.exists
 
 
