@@ -147,7 +147,7 @@ async def _act(table: NeighbourTable, board: Board, stage: Stage, show: Show) ->
         for ip, device in EVERYBODY.items():
             nursery.start_soon(_use, table, ip, device)
     await board.until("STALE", *there)
-    await trio.sleep(0.8)
+    await trio.sleep(1.2)
 
     stage.mute(True)
     show.remark(board.now(), f"{MUTED} falls silent; then three addresses are used again")
@@ -158,13 +158,13 @@ async def _act(table: NeighbourTable, board: Board, stage: Stage, show: Show) ->
         await trio.sleep(0.5)
         neighbour.confirm()
     await board.until("FAILED", MUTED)
-    await trio.sleep(0.8)
+    await trio.sleep(1.2)
 
     stage.mute(False)
     show.remark(board.now(), f"{MUTED} speaks again, and is resolved anew")
     await _use(table, MUTED, EVERYBODY[MUTED])
     await board.until("REACHABLE", MUTED)
-    await trio.sleep(0.8)
+    await trio.sleep(1.2)
 
     ours = ", ".join(f"{seconds:g}" for seconds in PARAMETERS.values())
     show.remark(board.now(), f"done; these timers: {ours} s; Linux's own: 30, 5, 1 s")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Final
 
@@ -107,16 +107,18 @@ class Resolve:
         return 0 if all(tally.answered for tally in self._tallies.values()) else 1
 
     async def _question(self, table: NeighbourTable, text: str) -> Question:
-        _, zone = parse_ip(text)
+        key, zone = parse_ip(text)
         dev, hop, via = self._arguments.dev or zone, text, None
         if dev is None:
             found = await table.first_hop(text)
             if found is None:
                 raise InvalidAddress(f"ip: there is no route to {text}; name the device with --dev")
             dev, hop = found
-            via = None if parse_ip(hop)[0] == parse_ip(text)[0] else hop
+            via = None if parse_ip(hop)[0] == key else hop
         if dev not in table.devices:
             await table.attach(dev)
+        else:
+            await trio.lowlevel.checkpoint()
         # What is wrong with an address is to be known before anybody is asked.
         table.lookup(hop, dev)
         return Question(text, dev, hop, via, table.parameters(dev)["retrans_time"])
@@ -129,39 +131,47 @@ class Resolve:
                 finding = await self._ask_once(table, question, number + 1)
             if self._refused is not None or not self._output.line(self._text(question, finding)):
                 scope.cancel()
+        await trio.lowlevel.checkpoint()
 
     async def _ask_once(self, table: NeighbourTable, question: Question, number: int) -> Finding:
-        about = question.ip, question.via, question.dev, number
-        where = question.hop, question.dev
+        finding = Finding(question.ip, question.via, question.dev, number)
         tally = self._tallies[question]
         tally.asked += 1
         try:
-            with table.neighbour(*where) as neighbour:
+            with table.neighbour(question.hop, question.dev) as neighbour:
                 state, lladdr = NudState(neighbour.nud_state), neighbour.lladdr
             if state & NudState.NOARP:
-                await trio.lowlevel.checkpoint()
                 tally.answered += 1
-                return Finding(*about, str(lladdr or "") or None, state=state.name)
-            reply = await table.probe(*where, source=self._arguments.source, listen=self._arguments.listen)
-            after = table.lookup(*where)
+                finding = replace(finding, lladdr=str(lladdr or "") or None, state=state.name)
+            else:
+                finding = await self._probe(table, question, finding)
         except Unreachable:
-            return Finding(*about, error=f"no answer in {question.patience:g} s")
+            finding = replace(finding, error=f"no answer in {question.patience:g} s")
         except (DeviceGone, TableFull) as error:
-            return Finding(*about, error=str(error))
+            finding = replace(finding, error=str(error))
         except InvalidAddress as error:
             # Later on it is the device that has gone.
-            self._refused = error if number == 1 else None
-            return Finding(*about, error=str(error))
+            if number == 1:
+                self._refused = error
+            finding = replace(finding, error=str(error))
+        await trio.lowlevel.checkpoint()
+        return finding
+
+    async def _probe(self, table: NeighbourTable, question: Question, finding: Finding) -> Finding:
+        where = question.hop, question.dev
+        reply = await table.probe(*where, source=self._arguments.source, listen=self._arguments.listen)
+        after = table.lookup(*where)
         milliseconds = round(reply.round_trip * 1e3, 3)
+        tally = self._tallies[question]
         tally.answered += 1
         tally.round_trips.append(milliseconds)
         tally.lladdrs.update(dict.fromkeys((reply.lladdr, *reply.others)))
-        return Finding(
-            *about,
-            str(reply.lladdr),
-            milliseconds,
-            None if after is None else NudState(after.nud_state).name,
-            tuple(str(lladdr) for lladdr in tally.lladdrs if lladdr != reply.lladdr),
+        return replace(
+            finding,
+            lladdr=str(reply.lladdr),
+            round_trip_ms=milliseconds,
+            state=None if after is None else NudState(after.nud_state).name,
+            others=tuple(str(lladdr) for lladdr in tally.lladdrs if lladdr != reply.lladdr),
         )
 
     # -- what is printed

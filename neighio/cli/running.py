@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import trio
 
@@ -26,24 +26,26 @@ def run(command: str, task: Callable[[], Awaitable[int]]) -> int:
 
 async def _interruptible(command: str, task: Callable[[], Awaitable[int]]) -> int:
     status = INTERRUPTED
-    async with trio.open_nursery() as nursery:
-        await nursery.start(_cancel_when_interrupted, nursery.cancel_scope)
-        try:
-            status = await task()
-        except InternalError:
-            raise
-        except (NeighioError, OSError) as error:
-            text = error.strerror if isinstance(error, NeighioError) and isinstance(error, OSError) else error
-            print(printable(f"neighio {command}: {text}"), file=sys.stderr)
-            status = UNUSABLE
-        nursery.cancel_scope.cancel()
+    with trio.open_signal_receiver(signal.SIGINT) as interrupts:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_when_interrupted, interrupts, nursery.cancel_scope)
+            try:
+                status = await task()
+            except InternalError:
+                raise
+            except (NeighioError, OSError) as error:
+                # An OSError's own text begins with its number.
+                text = (
+                    error.strerror
+                    if isinstance(error, NeighioError) and isinstance(error, OSError)
+                    else error
+                )
+                print(printable(f"neighio {command}: {text}"), file=sys.stderr)
+                status = UNUSABLE
+            nursery.cancel_scope.cancel()
     return status
 
 
-async def _cancel_when_interrupted(
-    scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    with trio.open_signal_receiver(signal.SIGINT) as interrupts:
-        task_status.started()
-        async for _ in interrupts:
-            scope.cancel()
+async def _cancel_when_interrupted(interrupts: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in interrupts:
+        scope.cancel()

@@ -112,8 +112,9 @@ class _LiveShow:
         self._lines.append((_columns(time, ip, change), _STYLES.get(state, ""), printable(meaning)))
 
     async def paint(self) -> None:
-        while self._board is not None:
-            self._now = self._board.now()
+        while True:
+            if self._board is not None:
+                self._now = self._board.now()
             self._live.refresh()
             await trio.sleep(SECONDS_A_FRAME)
 
