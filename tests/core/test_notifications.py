@@ -74,7 +74,7 @@ def test_told(state: int, stimulus: Callable[[Bench], list[object]], told: str) 
 
 
 SILENT = {
-    "creation": (NUD_NONE, lambda bench: bench.engine.neighbour(DEVICE, OTHER[:4], bench.now)),
+    "creation": (NUD_NONE, lambda bench: bench.engine.neighbour(DEVICE, bytes((198, 51, 100, 9)), bench.now)),
     "NONE -> INCOMPLETE": (NUD_NONE, Bench.wish),
     "FAILED -> INCOMPLETE": (NUD_FAILED, Bench.wish),
     "INCOMPLETE, another probe": (NUD_INCOMPLETE, Bench.fire),

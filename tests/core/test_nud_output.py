@@ -244,3 +244,17 @@ def test_admin_incomplete_has_no_timer_and_queues_for_ever() -> None:
     assert bench.facts()[-2:] == (1, inf)
     assert bench.wait(3600) == []
     assert bench.update(OTHER, NUD_REACHABLE) == ["p1 to " + last(OTHER), "new REACHABLE 0c"]
+
+
+@pytest.mark.parametrize("state", [NUD_NONE, NUD_FAILED])
+def test_dead_entry_without_address_resolves_nothing_and_drops_the_packet(state: int) -> None:
+    bench = Bench()
+    held = bench.put(state)
+    bench.cache.hold(held.row)
+    bench.engine.link_down(7, bench.now)
+    bench.told()
+
+    assert bench.nud.event_send(held.row, Packet(b"\x45" + bytes(19) + b"late", 2))
+    assert bench.nud.event_send(held.row, None)
+    assert bench.told() == ["late DeviceGone"]
+    assert (held.nud_state, held.refcnt) == (NUD_NONE, 1)

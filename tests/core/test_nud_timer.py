@@ -436,12 +436,14 @@ def test_ticks_per_second_round_the_present_and_every_deadline_down() -> None:
     assert facts.timer == 1000.3
 
 
-def test_ticks_do_not_lose_one_to_binary_fractions() -> None:
-    bench = Bench(now=0.0, ticks_per_second=250)
+@pytest.mark.parametrize("ticks", [100, 250, 1000])
+def test_ticks_do_not_lose_one_to_binary_fractions(ticks: int) -> None:
+    """0.29 x 100 is 28.999999999999996."""
+    bench = Bench(now=0.0, ticks_per_second=ticks)
     for tick in range(1, 2000):
-        bench.now = tick * 0.004
+        bench.now = tick / ticks
         bench.engine.neighbour(7, KEY, bench.now)
-        assert bench.engine.services.now == tick / 250
+        assert bench.engine.services.now == tick / ticks
 
 
 def test_reachable_expires_at_the_tick_of_its_deadline() -> None:
