@@ -374,9 +374,9 @@ class Engine:
             LookupError: the entry was destroyed: there is none to give back.
         """
         self._at(now)
-        if not neighbour.exists:
-            raise LookupError("the neighbour was destroyed")
-        neighbour.cache.release(neighbour.row)
+        row = self._held(neighbour)
+        if neighbour.exists:
+            neighbour.cache.release(row)
 
     def resolve(self, index: int, key: bytes, now: float) -> tuple[Neighbour, LinkAddress | None]:
         """Use an address (neigh_event_send without a packet): its entry, and the link-layer address if it

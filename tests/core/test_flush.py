@@ -29,6 +29,7 @@ from neighio.core.constants import (
 )
 from neighio.core.engine import Engine, device_scope, family_scope
 from neighio.core.events import DelNeighbour, NewNeighbour, Settled, Transmit, Verified
+from neighio.core.neighbour import Neighbour
 from neighio.core.node import Address, Device
 from neighio.core.queue import Packet
 from neighio.errors import AdminError, DeviceGone, Unreachable
@@ -162,6 +163,8 @@ def test_the_device_is_as_any_other_once_the_slices_are_through() -> None:
     doomed = Doomed()
     doomed.slices()
     doomed.put(key(1))
+    table = doomed.cache.by_device[1]
+    assert (table.flushed_all, table.flushed_dynamic) == (0, 0)
     doomed.engine.set_lladdr(1, b"\2\0\0\0\0\x0d", NOW)
     assert doomed.told() == [("NewNeighbour", key(1), NUD_STALE), gone(key(1))]
 
@@ -266,6 +269,28 @@ def test_a_holder_that_confirms_a_doomed_entry_revives_nothing() -> None:
     assert entry.dead
     doomed.engine.release(entry, NOW)
     assert not entry.exists
+
+
+def test_a_holder_that_gives_its_reference_back_meanwhile_leaves_as_after_a_flush_in_one_step() -> None:
+    """Whoever watches is told what a holder would have found: NOARP, not STALE."""
+    doomed = Doomed(flush="none")
+    entry = doomed.engine.neighbour(1, doomed.keys[9], NOW)
+    doomed.engine.set_lladdr(1, b"\2\0\0\0\0\x0c", NOW)
+    doomed.engine.take_outputs()
+    doomed.engine.release(entry, NOW)
+    assert doomed.told() == [gone(doomed.keys[9], NUD_NOARP)]
+    assert not entry.exists
+
+
+def test_a_reference_to_a_doomed_entry_that_nobody_had_is_not_given_back() -> None:
+    doomed = Doomed(flush="none")
+    entry = doomed.engine.lookup(1, doomed.keys[9], NOW)
+    assert entry is not None
+    doomed.engine.set_lladdr(1, b"\2\0\0\0\0\x0c", NOW)
+    doomed.engine.release(entry, NOW)
+    assert not entry.exists
+    doomed.slices()
+    assert (doomed.cache.entries, doomed.cache.statistics.destroys) == (0, 600)
 
 
 def test_the_wish_for_proof_of_a_doomed_entry_is_refused() -> None:
@@ -467,6 +492,7 @@ class Life:
         self.ballast = 0
         self.large = large
         self.told: dict[bytes, list[object]] = {}
+        self.held: list[Neighbour] = []
         self.errors: list[object] = []
 
     def load(self, now: float) -> None:
@@ -552,6 +578,31 @@ class FlushMachine(RuleBasedStateMachine):
         self.both(lambda engine: (found := engine.lookup(1, one, self.now)) and found.nud_state)
 
     @rule(one=keys)
+    def hold(self, one: bytes) -> None:
+        for life in self.lives:
+            life.held.append(life.engine.neighbour(1, one, self.now))
+            life.note()
+
+    @precondition(lambda self: self.sliced.held)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        place = data.draw(st.integers(0, len(self.sliced.held) - 1))
+        for life in self.lives:
+            entry = life.held.pop(place)
+            life.do(lambda engine, entry=entry: engine.release(entry, self.now))
+
+    @precondition(lambda self: self.sliced.held)
+    @rule(data=st.data(), upper_layer=st.booleans())
+    def use_a_held_entry(self, data: st.DataObject, upper_layer: bool) -> None:
+        place = data.draw(st.integers(0, len(self.sliced.held) - 1))
+        for life in self.lives:
+            entry = life.held[place]
+            if upper_layer:
+                life.do(lambda engine, entry=entry: engine.confirm(entry, self.now))
+            else:
+                life.do(lambda engine, entry=entry: engine.send(entry, Packet(packet("x"), AF_INET), self.now))
+
+    @rule(one=keys)
     def hear(self, one: bytes) -> None:
         sender = bytes.fromhex("02000000000e")
         frame = arp.build(
@@ -587,6 +638,8 @@ class FlushMachine(RuleBasedStateMachine):
         while self.sliced.cache.flushing:
             self.sliced.do(lambda engine: engine.handle_timers(FAMILY, self.now, 256))
         assert self.sliced.told == self.stepped.told
+        for one, other in zip(self.sliced.held, self.stepped.held, strict=True):
+            assert (one.dead, one.nud_state, one.refcnt) == (other.dead, other.nud_state, other.refcnt)
         assert sorted(map(str, self.sliced.errors)) == sorted(map(str, self.stepped.errors))
         for life in self.lives:
             assert life.cache.gc_entries == len(list(life.cache.gc_list))
