@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
@@ -63,11 +63,12 @@ class TableStatistics:
 class Cache:
     """One family's cache, as ``table.arp`` shows it."""
 
-    def __init__(self, driver: Driver, cache: NeighbourCache) -> None:
-        self._driver = driver
+    def __init__(self, check: Callable[[], object], cache: NeighbourCache) -> None:
+        self._check = check
         self._cache = cache
 
     def _threshold(self, name: str, value: int) -> None:
+        self._check()
         if not 0 <= value < 2**31 or value != int(value):
             raise ValueError(f"{name}: {value!r} is out of range, expected 0 to {2**31 - 1}")
         setattr(self._cache, name, value)
@@ -101,6 +102,7 @@ class Cache:
 
     def statistics(self) -> CacheStatistics:
         """The counters now."""
+        self._check()
         cache = self._cache
         counters = {name: getattr(cache.statistics, name) for name in cache.statistics.__slots__}
         return CacheStatistics(
@@ -113,10 +115,12 @@ class Cache:
 
     def entries(self) -> Iterator[Neighbour]:
         """The entries, in no particular order. The table may change between two steps."""
+        self._check()
         return (self._cache.handle(row) for row in self._cache.rows())
 
     def proxies(self) -> list[ProxyEntry]:
         """The proxy entries."""
+        self._check()
         return list(self._cache.proxies.values())
 
 
@@ -157,7 +161,7 @@ class Administration:
     def arp(self) -> Cache:
         """The IPv4 neighbours."""
         driver = self._check()
-        return Cache(driver, driver.engine.caches[AF_INET])
+        return Cache(self._check, driver.engine.caches[AF_INET])
 
     def statistics(self) -> TableStatistics:
         """What the table does now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import trio
 
@@ -13,9 +13,6 @@ from .core.neighbour import Neighbour
 from .core.parameters import Parameters
 from .errors import InvalidAddress
 from .link.base import Link
-
-if TYPE_CHECKING:
-    from .driver import Driver
 
 __all__ = ["AttachedDevice", "Device"]
 
@@ -68,10 +65,10 @@ class Device:
 class AttachedDevice:
     """A device of a running table. ``await device.detach()`` ends it alone."""
 
-    def __init__(self, driver: Driver, device: node.Device, scope: trio.CancelScope) -> None:
-        self._driver = driver
+    def __init__(self, device: node.Device, end: Callable[[AttachedDevice], None]) -> None:
         self._device = device
-        self._scope = scope
+        self._end = end
+        self._scope = trio.CancelScope()
         self._ended = trio.Event()
 
     def __repr__(self) -> str:
@@ -115,7 +112,8 @@ class AttachedDevice:
     async def detach(self) -> None:
         """Give the device up. Its neighbours go, and whoever waits for one gets :class:`DeviceGone`.
 
-        Returns when its tasks have ended and its descriptors are closed. Idempotent.
+        Returns when its tasks have ended and its descriptors are closed; a checkpoint. Idempotent, and done
+        even when the call is cancelled, which then only does not wait.
         """
-        self._scope.cancel()
+        self._end(self)
         await self._ended.wait()

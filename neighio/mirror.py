@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from .core.constants import RTN_UNICAST
+from .core.constants import IFF_UP, RTN_UNICAST
 from .core.engine import Engine
 from .core.node import Address, Device, Route
 from .driver import Driver
@@ -159,8 +159,12 @@ class KernelMirror:
         if message.deleted:
             self._remove(message.index)
             return
+        device = self._engine.node.devices.get(message.index)
+        if device is not None and message.index not in self.links and device.name != message.name:
+            # A link that the kernel does not know was here first.
+            return
         self.links[message.index] = message
-        if message.index not in self._engine.node.devices:
+        if device is None:
             self._engine.node.devices[message.index] = Device(
                 message.name,
                 message.index,
@@ -173,6 +177,9 @@ class KernelMirror:
         link = self._driver.links.get(message.index)
         if isinstance(link, PacketLink):
             link.update(message)
+        if device.up and not message.flags & IFF_UP:
+            # The kernel drops a device's routes without a word.
+            self._engine.node.forget_routes(device)
         self._driver.follow(message.index, message)
 
     def _remove(self, index: int) -> None:
@@ -183,7 +190,7 @@ class KernelMirror:
                 self._engine.node.forget_device(device)
 
     def _address(self, message: AddressMessage) -> None:
-        if message.index not in self._engine.node.devices:
+        if message.index not in self.links:
             return
         now = self._driver.clock()
         if message.deleted:
@@ -196,7 +203,7 @@ class KernelMirror:
 
     def _route(self, message: RouteMessage) -> None:
         node = self._engine.node
-        device = node.devices.get(message.oif)
+        device = node.devices.get(message.oif) if message.oif in self.links else None
         if device is None or message.table != RT_TABLE_MAIN or message.type != RTN_UNICAST:
             return
         gateway = message.gateway if message.gateway and len(message.gateway) == len(message.dst) else None

@@ -10,6 +10,7 @@ import trio
 from ._park import Token, park
 from .address import LinkAddress, format_ip
 from .core.constants import AF_INET, AF_INET6
+from .core.parameters import HZ_100
 from .errors import Unreachable
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ async def probe(
     driver = table._driver
     engine = driver.engine
     device = engine.node.devices[index]
-    retrans_time = engine.parameters(index, AF_INET if len(key) == 4 else AF_INET6).retrans_time
+    retrans_time = max(engine.parameters(index, AF_INET if len(key) == 4 else AF_INET6).retrans_time, HZ_100)
     begun = driver.clock()
     neighbour = engine.begin_probe(index, key, begun)
     record = driver.open_probe(index, key)

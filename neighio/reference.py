@@ -43,8 +43,8 @@ class HeldNeighbour(Neighbour):
     def release(self) -> None:
         """Give the reference back (neigh_release). Idempotent."""
         if not self._released:
-            self._released = True
             self._table._release(self)
+            self._released = True
 
     def confirm(self) -> None:
         """The upper layer saw progress: the neighbour is there (neigh_confirm)."""
@@ -73,9 +73,9 @@ class HeldNeighbour(Neighbour):
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         self._check()
+        driver = self._table._check()
         ticket = self._packet(packet)
         token = Token()
-        driver = self._table._driver
         driver.await_packet(ticket, token)
         self._table._send(self, ticket)
         await park(token, lambda: driver.forget_packet(self, ticket))

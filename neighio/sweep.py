@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -14,7 +15,7 @@ from .address import format_ip
 from .core.engine import BUDGET
 from .core.events import Answer
 from .core.neighbour import Neighbour
-from .errors import DeviceGone, InvalidAddress, TableFull
+from .errors import DeviceGone, InvalidAddress, NeighioError, TableFull
 from .probe import Reply
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Sweep:
         self._driver = table._driver
         self._index = index
         self._device = self._driver.engine.node.devices[index]
+        self._link = self._driver.links[index]
         self._keys = keys
         self._rate = rate
         self._tries = tries
@@ -77,10 +79,12 @@ class Sweep:
         self._reader: Token | None = None
         self._room = trio.Event()
         self._complete = trio.Event()
+        if not keys:
+            self._complete.set()
         self._round = 0
         self._sent = 0
         self._finished = False
-        self._failure: type[DeviceGone] | type[TableFull] | None = None
+        self._failure: Exception | None = None
 
     def progress(self) -> SweepProgress:
         """How far it has come."""
@@ -108,9 +112,10 @@ class Sweep:
 
         Raises:
             StopAsyncIteration: every address has answered, or had its tries.
-            DeviceGone: the device went meanwhile.
-            TableFull: an address could not get an entry.
+            DeviceGone: the device went, or was taken down.
+            TableFull, NeighioError: an address could not get an entry.
             trio.BusyResourceError: another task is iterating.
+            trio.ClosedResourceError: the block was left, or the table closed.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._reader is not None:
@@ -126,7 +131,7 @@ class Sweep:
                 self._room.set()
             return self._replies.popleft()
         if self._failure is not None:
-            raise self._failure(f"dev {self._device.name}")
+            raise self._failure
         raise StopAsyncIteration
 
     def _forget_reader(self) -> None:
@@ -142,44 +147,56 @@ class Sweep:
     async def run(self) -> None:
         """Ask everybody, round by round, until all have answered or had their tries."""
         try:
-            for tried in range(1, self._tries + 1):
-                self._round = tried
-                waiting = [key for key in self._keys if key not in self._answers]
-                if not waiting:
-                    break
-                await self._ask(waiting)
-                with trio.move_on_after(self._interval):
-                    await self._complete.wait()
+            while self._round < self._tries and not self._complete.is_set():
+                self._round += 1
+                await self._ask([key for key in self._keys if key not in self._answers])
+            with trio.move_on_after(self._interval):
+                await self._complete.wait()
+            self._check_device()
             self._finished = True
-        except TableFull:
-            self._failure = TableFull
-        except DeviceGone:
-            self._failure = DeviceGone
+        except NeighioError as error:
+            self._failure = error
         finally:
+            if not self._finished and self._failure is None:
+                self._failure = trio.ClosedResourceError("the sweep has ended")
             self._wake_reader()
 
     async def _ask(self, keys: Sequence[bytes]) -> None:
         clock = self._driver.clock
-        due = clock()
         step = 1 / self._rate
-        for place, key in enumerate(keys):
-            if place % BATCH == 0 or due > clock():
-                await trio.sleep_until(due)
+        due = clock()
+        for key in keys:
+            # What a busy loop kept from being sent in time is caught up with by no more than a batch.
+            due = max(due, clock() - BATCH * step, self._asked_at.get(key, -inf) + self._interval)
+            if self._sent % BATCH == 0 or due > clock():
+                with trio.CancelScope(deadline=due):
+                    await self._complete.wait()
                 while len(self._replies) >= UNREAD:
                     self._room = trio.Event()
                     await self._room.wait()
                     due = max(due, clock())
+            if self._complete.is_set():
+                return
             if key not in self._answers:
                 self._solicit(key)
                 due += step
-        self._driver.pump()
+
+    def _check_device(self) -> None:
+        if self._driver.links.get(self._index) is not self._link:
+            raise DeviceGone(f"dev {self._device.name}")
+        if not self._device.up:
+            raise DeviceGone(f"{self._device.name} is down")
 
     def _solicit(self, key: bytes) -> None:
         driver = self._driver
-        if self._index not in driver.links:
-            raise DeviceGone
+        self._check_device()
         now = driver.clock()
         neighbour = self._entries.get(key)
+        if neighbour is not None and neighbour.dead:
+            # The device was flushed meanwhile: of its carrier, or its own address.
+            del self._entries[key]
+            self._give_back(key, neighbour, now, keep=False)
+            neighbour = None
         if neighbour is None:
             neighbour = driver.engine.begin_probe(self._index, key, now, swept=True)
             self._entries[key] = neighbour
@@ -188,6 +205,10 @@ class Sweep:
         self._sent += 1
         driver.engine.solicit_once(neighbour, now)
         driver.pump()
+
+    def _give_back(self, key: bytes, neighbour: Neighbour, now: float, *, keep: bool) -> None:
+        self._driver.unlisten(self._index, key, self._heard)
+        self._driver.engine.end_probe(neighbour, self._index, key, now, keep=keep)
 
     def _heard(self, answer: Answer) -> None:
         known = self._answers.setdefault(answer.key, [])
@@ -212,8 +233,7 @@ class Sweep:
         now = driver.clock()
         for _ in range(min(BUDGET, len(self._entries))):
             key, neighbour = self._entries.popitem()
-            driver.unlisten(self._index, key, self._heard)
-            driver.engine.end_probe(neighbour, self._index, key, now, keep=keep)
+            self._give_back(key, neighbour, now, keep=keep)
         driver.pump()
         return bool(self._entries)
 

@@ -14,7 +14,7 @@ import trio
 from ._park import Token, park, wake
 from .address import IPAddress, LinkAddress, format_ip, parse_ip, parse_network
 from .administration import Administration
-from .core.constants import AF_INET, RTN_LOCAL
+from .core.constants import AF_INET, RTN_LOCAL, RTN_UNICAST
 from .core.engine import Engine, Scope
 from .core.neighbour import Neighbour
 from .core.node import Address, Route
@@ -60,7 +60,10 @@ class NeighbourTable(Administration):
         parameters: Mapping[str, float] | None = None,
         random: Random | None = None,
     ) -> None:
-        for family in families:
+        served = tuple(families)
+        if not served:
+            raise ValueError("families: none is given; there is 4")
+        for family in served:
             if family != 4:
                 raise ValueError(f"families: {family!r} is not served; there is 4")
         self._initial = [_device(device) for device in devices]
@@ -72,6 +75,8 @@ class NeighbourTable(Administration):
         self._attached: dict[int, AttachedDevice] = {}
         self._mirror: KernelMirror | None = None
         self._opening = trio.Lock()
+        # What a bug is to end beside the table; see open_table.
+        self._on_bug: Callable[[], object] = _nothing
 
     def __repr__(self) -> str:
         names = ", ".join(device.name for device in self._attached.values())
@@ -116,7 +121,11 @@ class NeighbourTable(Administration):
             if self._mirror is not None:
                 self._mirror.close()
         assert failure is not None
-        raise failure
+        try:
+            raise failure
+        finally:
+            # Its traceback holds this frame: the two would be garbage for the collector.
+            del failure
 
     def _close(self) -> None:
         """Let nobody in any more, and nobody wait any longer. Idempotent."""
@@ -129,6 +138,9 @@ class NeighbourTable(Administration):
         try:
             await task(*args)
         except Exception as error:
+            # First of all, so that nobody is told of a device that went when it was the table that fell.
+            self._on_bug()
+            self._close()
             found = _internal(error)
             if found is None:
                 raise InternalError(f"{getattr(task, '__name__', task)}: {error!r}") from error
@@ -154,16 +166,17 @@ class NeighbourTable(Administration):
     async def _run_timers(self, scope: Scope) -> None:
         """Sleep until the scope's deadline, wherever it moves; then work in slices."""
         driver = self._driver
-        try:
-            while True:
-                with trio.CancelScope(deadline=driver.engine.next_deadline(scope)) as timer:
-                    self._timers[scope] = timer
+        while True:
+            with trio.CancelScope(deadline=driver.engine.next_deadline(scope)) as timer:
+                self._timers[scope] = timer
+                try:
                     await trio.sleep_forever()
-                del self._timers[scope]
-                while driver.timers(scope):
-                    await trio.lowlevel.checkpoint()
-        finally:
-            self._timers.pop(scope, None)
+                finally:
+                    # A device that came back at once, under the same index, has a timer of its own there.
+                    if self._timers[scope] is timer:
+                        del self._timers[scope]
+            while driver.timers(scope):
+                await trio.lowlevel.checkpoint()
 
     # -- devices
 
@@ -173,7 +186,9 @@ class NeighbourTable(Administration):
         return {device.name: device for device in self._attached.values()}
 
     async def attach(self, device: str | Device | Link) -> AttachedDevice:
-        """Have neighbours on a device too.
+        """Have neighbours on a device too; a checkpoint.
+
+        A link is the table's from here on, which closes it when the device is detached.
 
         Raises:
             NotPermitted: it needs a capability that the process lacks.
@@ -199,7 +214,7 @@ class NeighbourTable(Administration):
             self._driver.engine.node.add_route(Route(ip, prefixlen, core_device))
         if hasattr(link, "on_change"):
             link.on_change = lambda: self._link_changed(link)
-        attached = AttachedDevice(self._driver, core_device, trio.CancelScope())
+        attached = AttachedDevice(core_device, self._end_device)
         self._attached[link.index] = attached
         self._nursery.start_soon(self._guarded, self._serve_device, link, attached)
         return attached
@@ -207,12 +222,14 @@ class NeighbourTable(Administration):
     async def _follow_kernel(self) -> KernelMirror:
         async with self._opening:
             if self._mirror is None:
-                mirror = KernelMirror(self._driver, self._end_device)
+                mirror = KernelMirror(self._driver, lambda index: self._end_device(self._attached.get(index)))
                 try:
                     await mirror.open()
-                except OSError as error:
+                except BaseException as error:
                     mirror.close()
-                    raise NeighioError(f"no rtnetlink here ({error.strerror})") from error
+                    if isinstance(error, OSError):
+                        raise NeighioError(f"no rtnetlink here ({error.strerror})") from error
+                    raise
                 self._mirror = mirror
                 self._nursery.start_soon(self._guarded, mirror.follow)
             return self._mirror
@@ -232,43 +249,50 @@ class NeighbourTable(Administration):
 
     async def _serve_device(self, link: Link, attached: AttachedDevice) -> None:
         """The device's own tasks; it falls alone."""
-        index = link.index
         try:
             with attached._scope:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._guarded, self._run_timers, ("device", index))
+                    nursery.start_soon(self._guarded, self._run_timers, ("device", link.index))
                     nursery.start_soon(self._guarded, self._receive, link)
         finally:
             if trio.current_effective_deadline() == -inf:
                 self._close()
-            del self._attached[index]
-            self._driver.detach(index)
-            await link.aclose()
-            attached._ended.set()
+            self._end_device(attached)
+            try:
+                await link.aclose()
+            finally:
+                attached._ended.set()
 
     async def _receive(self, link: Link) -> None:
         driver = self._driver
         while True:
             await link.wait_readable()
-            while driver.drain(link.index):
+            while driver.links.get(link.index) is link and driver.drain(link.index):
                 await trio.lowlevel.checkpoint()
 
-    def _end_device(self, index: int) -> None:
-        attached = self._attached.get(index)
-        if attached is not None:
-            attached._scope.cancel()
+    def _end_device(self, attached: AttachedDevice | None) -> None:
+        """Have no neighbours on a device from now on; its tasks end and its link is closed soon."""
+        if attached is None or self._attached.get(attached.index) is not attached:
+            return
+        index = attached.index
+        del self._attached[index]
+        self._driver.detach(index)
+        if self._mirror is None or index not in self._mirror.links:
+            node = self._driver.engine.node
+            node.forget_device(node.devices[index])
+        attached._scope.cancel()
 
     def _link_changed(self, link: Link) -> None:
         if link.index in self._driver.links:
             if getattr(link, "removed", False):
-                self._end_device(link.index)
+                self._end_device(self._attached.get(link.index))
             else:
                 self._driver.follow(link.index, link)
 
     def _trouble(self, index: int, error: LinkDown | LinkGone) -> None:
         """A link's errno only hurries what rtnetlink, or the link itself, has to say."""
         if isinstance(error, LinkGone):
-            self._end_device(index)
+            self._end_device(self._attached.get(index))
         elif self._mirror is not None:
             self._mirror.doubt(index)
 
@@ -315,10 +339,12 @@ class NeighbourTable(Administration):
 
         Raises:
             trio.WouldBlock: the entry is absent or not VALID; nothing has happened to it.
-            DeviceGone, InvalidAddress
+            DeviceGone: the device is down.
+            InvalidAddress: an address or a device that cannot be meant.
         """
         driver = self._check()
         index, key = driver.place(ip, dev)
+        self._check_up(index)
         lladdr = driver.engine.resolve_nowait(index, key, driver.clock())
         driver.pump()
         if lladdr is None:
@@ -375,10 +401,10 @@ class NeighbourTable(Administration):
         the address itself or a gateway; None without a route.
 
         The routes are the kernel's main table's, unless the table has links that the kernel does not know.
-        The device need not be attached.
+        The device need not be attached. Multicast and broadcast go past every gateway (__mkroute_output).
 
         Raises:
-            InvalidAddress: no address, or one of this host's own.
+            InvalidAddress: no address of a neighbour, or one of this host's own.
             NeighioError: this system has no rtnetlink.
         """
         key, _ = parse_ip(ip)
@@ -388,10 +414,15 @@ class NeighbourTable(Administration):
         else:
             await trio.lowlevel.checkpoint()
         node = self._check().engine.node
-        if node.address_type(key) == RTN_LOCAL:
+        kind = node.address_type(key)
+        if len(key) != 4:
+            raise InvalidAddress(f"ip: {format_ip(key)} is of a family that this table does not serve")
+        if not any(key):
+            raise InvalidAddress("ip: the unspecified address is nobody's")
+        if kind == RTN_LOCAL:
             raise InvalidAddress(f"ip: {format_ip(key)} is this host's own")
         hop = node.first_hop(key)
-        return None if hop is None else (hop[0].name, format_ip(hop[1]))
+        return None if hop is None else (hop[0].name, format_ip(hop[1] if kind == RTN_UNICAST else key))
 
     def sweep(
         self,
@@ -408,7 +439,7 @@ class NeighbourTable(Administration):
         Args:
             rate: solicitations a second; :data:`math.inf` for as fast as it goes.
             tries: how often an address that does not answer is asked.
-            interval: seconds between two tries of one address.
+            interval: seconds between two tries of one address, at least; and how long the last is waited for.
             keep: hand the entries of those who answered over to the table, up to gc_thresh2, instead of
                 removing them at the end.
 
@@ -439,6 +470,7 @@ class NeighbourTable(Administration):
 
     @asynccontextmanager
     async def _sweep(self, sweep: Sweep, keep: bool) -> AsyncIterator[Sweep]:
+        self._check()
         # The sender runs in the table's nursery, so that what the body raises leaves as itself.
         scope = trio.CancelScope()
         ended = trio.Event()
@@ -490,6 +522,9 @@ class NeighbourTable(Administration):
             driver.pump()
 
     def _release(self, neighbour: Neighbour) -> None:
+        # Also when the table is closed: the reference has to go.
+        if self._driver.engine.in_hook:
+            raise trio.BusyResourceError("a device's hook is running")
         self._driver.engine.release(neighbour, self._driver.clock())
         self._driver.pump()
 
@@ -541,15 +576,27 @@ def _innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return group if rest is None else rest
 
 
-def _without_nursery(group: BaseExceptionGroup[BaseException], body: BaseException | None) -> BaseException:
-    """What is to leave :func:`open_table`: the body's exception, or the table's; the group if both."""
-    failures = [error for error in group.exceptions if error is body or not _is_cancellation(error)]
+def _nothing() -> None:
+    """What a table that belongs to somebody else's nursery ends beside itself."""
+
+
+def _has_cancellation(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(trio.Cancelled) is not None
+    return isinstance(error, trio.Cancelled)
+
+
+def _of_table(group: BaseExceptionGroup[BaseException], cancelled: BaseException | None) -> BaseException:
+    """What a table's nursery has to say: its one failure, or all of them; of cancellations the body's."""
+    failures = [error for error in group.exceptions if not _is_cancellation(error)]
+    if not failures:
+        return group if cancelled is None else cancelled
     return failures[0] if len(failures) == 1 else group
 
 
 def _is_cancellation(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
-        return all(_is_cancellation(inner) for inner in error.exceptions)
+        return error.split(trio.Cancelled)[1] is None
     return isinstance(error, trio.Cancelled)
 
 
@@ -567,18 +614,32 @@ async def open_table(
     """
     table = NeighbourTable(*devices, families=families, parameters=parameters, random=random)
     body: BaseException | None = None
+    cancelled: BaseException | None = None
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
+            table._on_bug = nursery.cancel_scope.cancel
             await nursery.start(table.serve)
             try:
                 yield table
             except BaseException as error:
+                # Cancellations are the nursery's to judge. What is the caller's own goes past it: a cancel
+                # scope takes groups apart and builds others.
+                if _has_cancellation(error):
+                    cancelled = error
+                    raise
                 body = error
-                raise
             finally:
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        failure = _without_nursery(group, body)
-    if failure is not None:
-        raise failure
+        failure = _of_table(group, cancelled)
+    try:
+        if body is not None:
+            if failure is not None and not _is_cancellation(failure):
+                raise BaseExceptionGroup("the table failed, and so did what used it", [failure, body])
+            raise body
+        if failure is not None:
+            raise failure
+    finally:
+        # A traceback that holds the frame that holds its exception would be garbage for the collector.
+        del body, cancelled, failure
