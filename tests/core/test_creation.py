@@ -39,6 +39,7 @@ from neighio.core.queue import Packet
 from neighio.errors import AdminError, DeviceGone, NeighioError, TableFull
 from neighio.testing.segment import ScriptedPeer
 from neighio.testing.simulation import Simulation
+from neighio.wire import arp
 
 from .helpers import ADD, OWN, PEER, REPLACE, add, alive, cache, fill, gc_order, node, packet, thresholds
 
@@ -555,6 +556,46 @@ def test_a_packet_to_a_group_leaves_a_silent_noarp_entry() -> None:
         entry = sim.neighbour(ip)
         assert entry is not None and entry.nud_state == NUD_NOARP
     assert sim.lines() == []
+
+
+def request_from(number: int) -> bytes:
+    """A request for our address from an ever different sender."""
+    sender, ip = b"\2\1" + number.to_bytes(4, "big"), bytes((198, 18)) + (256 + number).to_bytes(2, "big")
+    return arp.build(
+        arp.ARPOP_REQUEST, ip, sender, bytes((198, 51, 100, 1)), bytes(6), dst=b"\xff" * 6, src=sender
+    )
+
+
+def test_a_peer_that_asks_from_ever_new_addresses_grows_nothing_beyond_gc_thresh3() -> None:
+    """Law 6: each creation is a request addressed to us, none is answered with more than the table's limit."""
+    sim = node()
+    arp_cache = cache(sim)
+    thresholds(sim, 10, 50, 100)
+    capacities = set()
+    for number in range(6_000):
+        sim.engine.receive(1, request_from(number), sim.now + number / 300)
+        sim.engine.take_outputs()
+        assert arp_cache.entries <= 100
+        capacities.add(arp_cache.store.capacity)
+    assert capacities == {256}
+    drops = sim.device("va").drops
+    assert drops == {"neigh_createfail": arp_cache.statistics.table_fulls}
+    assert arp_cache.statistics.allocs + arp_cache.statistics.table_fulls == 6_000
+    assert arp_cache.statistics.allocs > 100  # those who were not updated for 5 s made room
+    assert (arp_cache.queues, sim.driver.waiting()) == ({}, 0)
+    assert sum(map(len, arp_cache.by_device[1].shards)) == arp_cache.entries
+
+
+def test_a_peer_evicts_no_entry_that_is_in_use() -> None:
+    """Law 8, as far as Linux keeps it: what is held, exempt or has a timer stays."""
+    sim = node(base_reachable_time=10_000.0)
+    held = sim.hold("198.51.100.7")
+    permanent = add(sim, "198.51.100.8", NUD_PERMANENT)
+    reachable = add(sim, "198.51.100.9", NUD_REACHABLE)
+    thresholds(sim, 1, 5, 10)
+    for number in range(2000):
+        sim.engine.receive(1, request_from(number), sim.now + number / 100)
+    assert [one.dead for one in (held, permanent, reachable)] == [False] * 3
 
 
 def test_looking_creates_nothing() -> None:
