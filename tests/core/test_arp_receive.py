@@ -12,6 +12,7 @@ from scapy.utils import RawPcapReader
 
 from neighio.core.arp import DROP_REASONS
 from neighio.core.constants import (
+    NLM_F_CREATE,
     NUD_FAILED,
     NUD_NOARP,
     NUD_PERMANENT,
@@ -193,7 +194,14 @@ def test_an_address_that_the_device_had_before_is_another_stations() -> None:
 def test_a_message_from_0_0_0_0_changes_nothing_and_is_no_offence(op: int, target: str) -> None:
     sim = scene()
     sim.set("va", arp_accept=1)
+    index = sim.device("va").index
+    sim.engine.new_neighbour(
+        index, bytes(4), sim.now, lladdr=OWN_ADDRESS, state=NUD_STALE, nlm_flags=NLM_F_CREATE
+    )
+    sim.run(20.0)
+    lines(sim)
     before = table(sim)
+    assert ("va", "0.0.0.0") in before
 
     hear(sim, arp_frame(op, "0.0.0.0", target, lladdr=ELSEWHERE, dst=OWN))
 
@@ -256,20 +264,27 @@ def test_a_request_for_us_from_a_martian_is_judged_as_one_for_somebody_else() ->
 
 # -- 8.2: what must not be answered does not touch the table
 
-# tip is: ours here; ours here, sender off the subnet; another device's; ours here with host scope, the same
-# with route_localnet
+# tip is: ours here; so, but the sender is in no subnet of ours; or in another one than it; another device's;
+# ours here with host scope; the same with route_localnet
 ARP_IGNORE = {
-    0: (True, True, True, True, True),
-    1: (True, True, False, True, True),
-    2: (True, False, False, True, True),
-    3: (True, True, True, False, True),
-    4: (True, True, True, True, True),
-    5: (True, True, True, True, True),
-    6: (True, True, True, True, True),
-    7: (True, True, True, True, True),
-    8: (False, False, False, False, False),
+    0: (True, True, True, True, True, True),
+    1: (True, True, True, False, True, True),
+    2: (True, False, False, False, True, True),
+    3: (True, True, True, True, False, True),
+    4: (True, True, True, True, True, True),
+    5: (True, True, True, True, True, True),
+    6: (True, True, True, True, True, True),
+    7: (True, True, True, True, True, True),
+    8: (False, False, False, False, False, False),
 }
-CASES = ["here", "sender off-subnet", "another device's", "host scope", "host scope, route_localnet"]
+CASES = [
+    "here",
+    "sender off-subnet",
+    "sender in another subnet",
+    "another device's",
+    "host scope",
+    "host scope, route_localnet",
+]
 IGNORE_CELLS = [
     pytest.param(value, case, touches, id=f"arp_ignore {value} - {case}")
     for value, row in ARP_IGNORE.items()
@@ -287,7 +302,8 @@ def test_arp_ignore_decides_whether_a_request_for_us_touches_the_table(
     index = sim.device("va").index
     sim.engine.add_address(index, Address(bytes((198, 51, 100, 2)), 24, RT_SCOPE_HOST), sim.now)
     sim.set("va", arp_ignore=value, route_localnet=1 if "localnet" in case else 0)
-    sender = "203.0.113.77" if case == "sender off-subnet" else HOST
+    senders = {"sender off-subnet": "203.0.113.77", "sender in another subnet": "198.18.0.77"}
+    sender = senders.get(case, HOST)
     target = {"another device's": "203.0.113.1"}.get(case, "198.51.100.2" if "host" in case else US)
     if known:
         add(sim, sender, NUD_STALE, lladdr=ELSEWHERE)
