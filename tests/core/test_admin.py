@@ -270,6 +270,22 @@ def test_probe_is_told_once_and_at_the_next_jiffy_sends_its_first_unicast_probe(
     assert lines(sim) == [f"{HOST} lladdr {PEER} PROBE"]
 
 
+def test_probe_begins_to_count_anew() -> None:
+    sim = node(ucast_solicit=2, retrans_time=0.25)
+    sim.resolve(HOST)
+    hear(sim, arp_frame(2, HOST, "198.51.100.1", tha=OWN, dst=OWN))
+    entry = sim.neighbour(HOST)
+    assert entry is not None
+    assert entry.probes == 3
+    lines(sim)
+    sim.admin(HOST, nlm_flags=CHANGE, state=NUD_PROBE)
+    assert entry.probes == 0
+
+    sim.run(2.0)
+
+    assert [frame[:6].hex() for frame in frames(sim)] == ["02000000000b"] * 2
+
+
 def test_probe_without_any_probe_configured_fails_at_the_next_jiffy_and_sends_nothing() -> None:
     sim = node(ucast_solicit=0, app_solicit=0, mcast_resolicit=0)
     add(sim, HOST, NUD_PROBE)
