@@ -19,18 +19,14 @@ from neighio.testing import ScriptedPeer, Segment
 IN_A_HURRY = {"base_reachable_time": 0.2, "delay_first_probe_time": 0.2, "retrans_time": 0.1}
 
 
-async def show(events: neighio.EventStream) -> None:
-    async for event in events:
-        if not isinstance(event, neighio.Idle):
-            print(event)
-
-
 async def listen(device: str) -> None:
     """Make an entry of whoever is heard on a link."""
     async with neighio.open_table(device) as table:
         table.set(device, arp_accept=1)
         with table.subscribe() as events:
-            await show(events)
+            async for event in events:
+                if not isinstance(event, neighio.Idle):
+                    print(event, flush=True)
 
 
 async def practise() -> None:
@@ -38,16 +34,24 @@ async def practise() -> None:
     segment = Segment(trio.current_time)
     peer = ScriptedPeer(segment, "02:00:00:00:00:07", "198.51.100.7")
     device = neighio.Device(segment.attach("02:00:00:00:00:01", name="eth0"), addresses=["198.51.100.1/24"])
-    async with neighio.open_table(device, parameters=IN_A_HURRY) as table, trio.open_nursery() as nursery:
-        with table.subscribe() as events:
-            nursery.start_soon(show, events)
-            await table.resolve("198.51.100.7")
-            peer.mute()
-            try:
-                await table.resolve("198.51.100.7", verified=True)
-            except neighio.Unreachable as error:
-                print(error.strerror, "does not answer any more")
-            nursery.cancel_scope.cancel()
+    async with neighio.open_table(device, parameters=IN_A_HURRY) as table:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use_until_it_fails, table, peer)
+            with table.subscribe() as events:
+                async for event in events:
+                    if isinstance(event, neighio.NewNeighbour):
+                        print(event)
+                        if event.state == neighio.NudState.FAILED:
+                            break
+
+
+async def use_until_it_fails(table: neighio.NeighbourTable, peer: ScriptedPeer) -> None:
+    await table.resolve("198.51.100.7")
+    peer.mute()
+    try:
+        await table.resolve("198.51.100.7", verified=True)
+    except neighio.Unreachable as error:
+        print(error.strerror, "does not answer any more")
 
 
 if __name__ == "__main__":

@@ -34,13 +34,7 @@ async def _interruptible(command: str, task: Callable[[], Awaitable[int]]) -> in
             except InternalError:
                 raise
             except (NeighioError, OSError) as error:
-                # An OSError's own text begins with its number.
-                text = (
-                    error.strerror
-                    if isinstance(error, NeighioError) and isinstance(error, OSError)
-                    else error
-                )
-                print(printable(f"neighio {command}: {text}"), file=sys.stderr)
+                print(printable(f"neighio {command}: {_explain(error)}"), file=sys.stderr)
                 status = UNUSABLE
             nursery.cancel_scope.cancel()
     return status
@@ -49,3 +43,9 @@ async def _interruptible(command: str, task: Callable[[], Awaitable[int]]) -> in
 async def _cancel_when_interrupted(interrupts: AsyncIterator[int], scope: trio.CancelScope) -> None:
     async for _ in interrupts:
         scope.cancel()
+
+
+def _explain(error: NeighioError | OSError) -> str:
+    # The text of an OSError begins with its number, which our own messages do not need.
+    ours = error.strerror if isinstance(error, NeighioError) and isinstance(error, OSError) else None
+    return ours or str(error)

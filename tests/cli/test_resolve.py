@@ -1,0 +1,319 @@
+"""``neighio resolve`` as a user runs it, on a link at whose other end the kernel answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from neighio.testing import Here, Peer, connect, in_namespace
+from neighio.wire import arp
+
+US, THEM, TOO = "02:00:00:00:00:01", "02:00:00:00:00:07", "02:00:00:00:00:08"
+COMMAND = [sys.executable, "-W", "error", "-m", "neighio", "resolve"]
+KEYS = ["ip", "via", "dev", "number", "lladdr", "round_trip_ms", "state", "others", "error"]
+ETH_P_ARP = 0x0806
+WITHOUT_NET_RAW = """
+import ctypes, sys
+PR_CAPBSET_DROP, CAP_NET_RAW = 24, 13
+if ctypes.CDLL(None, use_errno=True).prctl(PR_CAPBSET_DROP, CAP_NET_RAW, 0, 0, 0):
+    raise OSError(ctypes.get_errno(), "prctl")
+import os
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@contextmanager
+def link() -> Iterator[tuple[Here, Peer]]:
+    """Build a link: we are 198.51.100.1 on eth0, the kernel at its other end is 198.51.100.7."""
+    here = Here()
+    with Peer.start() as peer:
+        connect(here, peer, "eth0", "eth0", lladdr=US, far_lladdr=THEM)
+        here.add_address("eth0", "198.51.100.1/24")
+        peer.add_address("eth0", "198.51.100.7/24")
+        yield here, peer
+    here.close()
+
+
+def resolve(*arguments: str, prefix: tuple[str, ...] = ()) -> tuple[int, str, str]:
+    """Run the command; return its exit status, its output and its errors."""
+    done = subprocess.run(
+        [*prefix, *COMMAND, *arguments], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def resolve_json(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    status, output, errors = resolve("--json", *arguments)
+    assert errors == ""
+    return status, [json.loads(line) for line in output.splitlines()]
+
+
+def refusal(*arguments: str, prefix: tuple[str, ...] = ()) -> str:
+    """Run the command, which is to refuse with status 2 and one line; return the line."""
+    status, output, errors = resolve(*arguments, prefix=prefix)
+    assert (status, output) == (2, ""), errors
+    assert errors.startswith("neighio resolve: ") and errors.count("\n") == 1 and "\x1b" not in errors
+    return errors
+
+
+def requests(wire: socket.socket) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the source and the target of each ARP request that a raw socket hears."""
+    while True:
+        message = arp.parse(wire.recv(2048))
+        if not isinstance(message, str) and message[0] == arp.ARPOP_REQUEST:
+            yield message[1], message[3]
+
+
+@contextmanager
+def raw(peer: Peer) -> Iterator[socket.socket]:
+    """Open a raw socket for ARP on the peer's end, whose kernel answers no more."""
+    peer.set_link("eth0", arp=False)
+    with peer.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP)) as wire:
+        wire.bind(("eth0", ETH_P_ARP))
+        wire.settimeout(20)
+        yield wire
+
+
+def answer(wire: socket.socket, ip: bytes, lladdr: str) -> None:
+    sha, to = (bytes.fromhex(text.replace(":", "")) for text in (lladdr, US))
+    wire.send(arp.build(arp.ARPOP_REPLY, ip, sha, bytes([198, 51, 100, 1]), to, dst=to, src=sha))
+
+
+@in_namespace
+def test_who_answers_is_told_with_address_round_trip_and_state() -> None:
+    with link():
+        status, output, errors = resolve("198.51.100.7")
+    assert (status, errors) == (0, "")
+    ip, dev, name, lladdr, milliseconds, unit, state = output.split()
+    assert (ip, dev, name, lladdr, unit, state) == ("198.51.100.7", "dev", "eth0", THEM, "ms", "REACHABLE")
+    assert float(milliseconds) > 0
+
+
+@in_namespace
+def test_one_of_two_does_not_answer() -> None:
+    with link():
+        status, found = resolve_json("198.51.100.7", "198.51.100.8", "--dev", "eth0")
+    assert status == 1
+    there, absent = found
+    assert [list(there), list(absent)] == [KEYS, KEYS]
+    assert there.pop("round_trip_ms") > 0
+    assert list(there.values()) == ["198.51.100.7", None, "eth0", 1, THEM, "REACHABLE", [], None]
+    assert list(absent.values()) == [
+        "198.51.100.8",
+        None,
+        "eth0",
+        1,
+        None,
+        None,
+        None,
+        [],
+        "no answer in 1 s",
+    ]
+
+
+@in_namespace
+def test_behind_a_gateway_it_is_the_gateway_that_is_asked_for() -> None:
+    with link() as (here, _):
+        here.add_route("eth0", "203.0.113.0/24", "198.51.100.7")
+        status, (found,) = resolve_json("203.0.113.9")
+        beyond = refusal("198.18.0.1")
+    assert (status, found["ip"], found["via"], found["lladdr"]) == (0, "203.0.113.9", "198.51.100.7", THEM)
+    assert "no route to 198.18.0.1" in beyond and "--dev" in beyond
+
+
+@in_namespace
+def test_an_address_that_needs_no_asking_is_told_without_a_round_trip() -> None:
+    with link():
+        status, (found,) = resolve_json("224.0.0.1", "--dev", "eth0")
+    assert (status, found["lladdr"], found["round_trip_ms"], found["state"]) == (
+        0,
+        "01:00:5e:00:00:01",
+        None,
+        "NOARP",
+    )
+
+
+@in_namespace
+def test_two_that_have_the_same_address_are_told() -> None:
+    with link() as (_, peer), raw(peer) as wire:
+
+        def two() -> None:
+            _, target = next(requests(wire))
+            answer(wire, target, THEM)
+            answer(wire, target, TOO)
+
+        station = threading.Thread(target=two)
+        station.start()
+        status, output, _ = resolve("198.51.100.7", "--listen", "0.5")
+        station.join()
+    assert status == 0
+    assert THEM in output and f"duplicate: {TOO} too" in output
+
+
+@in_namespace
+def test_a_duplicate_that_answers_another_time_is_told_too() -> None:
+    with link() as (_, peer), raw(peer) as wire:
+
+        def in_turns() -> None:
+            for (_, target), lladdr in zip(requests(wire), (THEM, TOO), strict=False):
+                answer(wire, target, lladdr)
+                if lladdr == TOO:
+                    return
+
+        station = threading.Thread(target=in_turns)
+        station.start()
+        status, found = resolve_json("198.51.100.7", "--count", "2", "--interval", "0")
+        station.join()
+    assert status == 0
+    assert [(one["number"], one["lladdr"], one["others"]) for one in found] == [
+        (1, THEM, []),
+        (2, TOO, [THEM]),
+    ]
+
+
+@in_namespace
+def test_count_repeats_and_sums_up() -> None:
+    with link():
+        status, output, _ = resolve("198.51.100.7", "--count", "3", "--interval", "0.01")
+    *lines, total = output.splitlines()
+    assert status == 0 and len(lines) == 3
+    assert total.startswith("198.51.100.7  3 asked, 3 answered; ") and total.endswith("min / median / max")
+
+
+@in_namespace
+def test_who_answers_one_of_several_requests_has_answered() -> None:
+    with link() as (_, peer), raw(peer) as wire:
+
+        def the_second() -> None:
+            asked = requests(wire)
+            next(asked)
+            _, target = next(asked)
+            answer(wire, target, THEM)
+
+        station = threading.Thread(target=the_second)
+        station.start()
+        status, found = resolve_json("198.51.100.7", "--count", "2", "--interval", "0")
+        station.join()
+    assert status == 0
+    assert [one["error"] for one in found] == ["no answer in 1 s", None]
+
+
+@in_namespace
+def test_requests_come_from_the_source_that_was_asked_for() -> None:
+    with link() as (here, peer):
+        here.add_address("eth0", "203.0.113.1/24")
+        with raw(peer) as wire:
+            for source, octets in (
+                ("203.0.113.1", bytes([203, 0, 113, 1])),
+                ("0.0.0.0", bytes(4)),
+            ):
+                assert resolve("198.51.100.7", "--source", source)[0] == 1
+                assert next(requests(wire)) == (octets, bytes([198, 51, 100, 7]))
+
+
+@in_namespace
+def test_what_cannot_be_asked_is_refused_in_one_line_before_anybody_is_asked() -> None:
+    with link() as (_, peer), raw(peer) as wire:
+        to_whom = "198.51.100.7"
+        assert "'1.2.3' is not an IP address" in refusal(to_whom, "1.2.3")
+        assert r"\x1b[31m" in refusal(to_whom, "\x1b[31m")
+        assert "is this host's own" in refusal("198.51.100.1")
+        assert "unspecified" in refusal(to_whom, "0.0.0.0")
+        assert "family" in refusal(to_whom, "2001:db8::7")
+        assert "family" in refusal(to_whom, "fe80::7%eth0")
+        assert "no interface 'eth7'; there is eth0, lo" in refusal(to_whom, "--dev", "eth7")
+        assert "no address of this host" in refusal(to_whom, "--source", "198.51.100.99")
+        assert "no address of this host" in refusal(to_whom, "--source", "127.0.0.1")
+        assert "family" in refusal(to_whom, "--source", "2001:db8::1")
+        wire.setblocking(False)
+        try:
+            heard = wire.recv(2048)
+        except BlockingIOError:
+            heard = b""
+    assert heard == b""
+
+
+@in_namespace
+def test_a_device_that_is_down_is_told_of_each_address() -> None:
+    with link() as (here, _):
+        here.set_link("eth0", up=False)
+        status, (found,) = resolve_json("198.51.100.7", "--dev", "eth0")
+    assert (status, found["error"]) == (1, "eth0 is down")
+
+
+@in_namespace
+def test_without_the_capability_one_line_says_which_and_how_to_get_it() -> None:
+    with link():
+        told = refusal("198.51.100.7", prefix=(sys.executable, "-c", WITHOUT_NET_RAW))
+    assert "eth0" in told and "CAP_NET_RAW" in told and "sudo" in told
+
+
+@in_namespace
+def test_ctrl_c_ends_it_with_what_it_has() -> None:
+    with link():
+        command = subprocess.Popen(
+            [*COMMAND, "198.51.100.7", "--count", "2", "--interval", "60"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert command.stdout is not None
+        first = command.stdout.readline()
+        command.send_signal(signal.SIGINT)
+        rest, errors = command.communicate(timeout=20)
+    assert THEM in first
+    assert (command.returncode, errors) == (130, "")
+    assert rest.startswith("198.51.100.7  1 asked, 1 answered; ")
+
+
+@in_namespace
+def test_it_ends_when_nobody_reads_any_more() -> None:
+    with link():
+        command = subprocess.Popen(
+            [*COMMAND, "198.51.100.7", "--count", "1000000", "--interval", "0.001", "--listen", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert command.stdout is not None and command.stderr is not None
+        command.stdout.readline()
+        command.stdout.close()
+        errors = command.stderr.read()
+        command.stderr.close()
+        command.wait(timeout=20)
+    assert errors == ""
+
+
+def on_a_terminal(**environment: str) -> str:
+    """Run the command with a pseudo-terminal as its output; return what it wrote there."""
+    leader, follower = pty.openpty()
+    subprocess.run(
+        [*COMMAND, "198.51.100.7"],
+        stdout=follower,
+        check=True,
+        timeout=30,
+        env={**os.environ, "TERM": "xterm", **environment},
+    )
+    os.close(follower)
+    written = os.read(leader, 65536).decode()
+    os.close(leader)
+    return written
+
+
+@in_namespace
+def test_states_are_coloured_on_a_terminal_unless_no_color_is_set() -> None:
+    with link():
+        coloured = on_a_terminal(NO_COLOR="")
+        plain = on_a_terminal(NO_COLOR="1")
+    assert "\x1b[32mREACHABLE\x1b[0m" in coloured
+    assert "REACHABLE" in plain and "\x1b" not in plain
