@@ -10,6 +10,7 @@ Ctrl-C:
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 import trio
 
@@ -34,24 +35,21 @@ async def practise() -> None:
     segment = Segment(trio.current_time)
     peer = ScriptedPeer(segment, "02:00:00:00:00:07", "198.51.100.7")
     device = neighio.Device(segment.attach("02:00:00:00:00:01", name="eth0"), addresses=["198.51.100.1/24"])
-    async with neighio.open_table(device, parameters=IN_A_HURRY) as table:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(use_until_it_fails, table, peer)
-            with table.subscribe() as events:
-                async for event in events:
-                    if isinstance(event, neighio.NewNeighbour):
-                        print(event)
-                        if event.state == neighio.NudState.FAILED:
-                            break
+    async with neighio.open_table(device, parameters=IN_A_HURRY) as table, trio.open_nursery() as nursery:
+        nursery.start_soon(use_until_it_fails, table, peer)
+        with table.subscribe() as events:
+            async for event in events:
+                if isinstance(event, neighio.NewNeighbour):
+                    print(event)
+                    if event.state == neighio.NudState.FAILED:
+                        break
 
 
 async def use_until_it_fails(table: neighio.NeighbourTable, peer: ScriptedPeer) -> None:
     await table.resolve("198.51.100.7")
     peer.mute()
-    try:
+    with suppress(neighio.Unreachable):
         await table.resolve("198.51.100.7", verified=True)
-    except neighio.Unreachable as error:
-        print(error.strerror, "does not answer any more")
 
 
 if __name__ == "__main__":
