@@ -188,6 +188,7 @@ class Administration:
         index = None if dev is None else driver.index(dev)
         return driver.engine.parameters(index, _family(family)).as_dict()
 
+    @trio.lowlevel.enable_ki_protection
     def set(self, dev: str | None, family: int = 4, **changes: float) -> None:
         """Change parameters and switches of a device, or with None the defaults: all of them or none.
 
@@ -250,6 +251,7 @@ class Administration:
         """``ip neigh append``: make an entry; one that there is keeps its address. Raises as :meth:`add`."""
         self._new(ip, dev, lladdr, c.NLM_F_CREATE | c.NLM_F_APPEND, options)
 
+    @trio.lowlevel.enable_ki_protection
     def _new(
         self,
         ip: IPAddress,
@@ -286,6 +288,7 @@ class Administration:
         finally:
             driver.pump()
 
+    @trio.lowlevel.enable_ki_protection
     def delete(self, ip: IPAddress, dev: str | None = None, *, proxy: bool = False) -> None:
         """``ip neigh del``: an entry fails, and goes unless somebody holds it.
 
@@ -300,6 +303,7 @@ class Administration:
         finally:
             driver.pump()
 
+    @trio.lowlevel.enable_ki_protection
     def flush(self, dev: str | None = None, *, nud: int | str | None = None) -> int:
         """``ip neigh flush``: delete the entries of a device, or with None of all; return how many.
 

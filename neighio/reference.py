@@ -40,6 +40,7 @@ class HeldNeighbour(Neighbour):
     ) -> None:
         self.release()
 
+    @trio.lowlevel.enable_ki_protection
     def release(self) -> None:
         """Give the reference back (neigh_release). Idempotent."""
         if not self._released:
@@ -62,6 +63,7 @@ class HeldNeighbour(Neighbour):
         self._check()
         self._table._send(self, self._packet(packet))
 
+    @trio.lowlevel.enable_ki_protection
     async def send(self, packet: bytes) -> None:
         """Send an IP packet; return when the link took it. Cancelled, it is not sent.
 

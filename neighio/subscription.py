@@ -31,6 +31,7 @@ class EventStream:
     ) -> None:
         self.close()
 
+    @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
         """End the subscription. Idempotent."""
         self._driver.unsubscribe(self._subscription)
@@ -38,6 +39,7 @@ class EventStream:
     def __aiter__(self) -> EventStream:
         return self
 
+    @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> Published:
         """Return the next event; a checkpoint.
 

@@ -107,6 +107,7 @@ class Sweep:
     def __aiter__(self) -> Sweep:
         return self
 
+    @trio.lowlevel.enable_ki_protection
     async def __anext__(self) -> Reply:
         """Return the next reply; a checkpoint.
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from math import inf
 from random import Random
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import trio
 
@@ -32,7 +32,12 @@ from .sweep import Sweep, check_size
 
 __all__ = ["NeighbourTable", "open_table"]
 
-CLOSING_SECONDS = 1.0
+CLOSING_SECONDS: Final = 1.0
+"""How long a link may take to close."""
+
+# An interrupt (Ctrl-C) in the middle of a change would leave half of it behind: all that changes a table is
+# protected, and the interrupt arrives where the caller waits.
+_protected = trio.lowlevel.enable_ki_protection
 
 
 class NeighbourTable(Administration):
@@ -84,6 +89,7 @@ class NeighbourTable(Administration):
 
     # -- life
 
+    @_protected
     async def serve(
         self, *, task_status: trio.TaskStatus[NeighbourTable] = trio.TASK_STATUS_IGNORED
     ) -> NoReturn:
@@ -133,6 +139,7 @@ class NeighbourTable(Administration):
             self._state = "closed"
             self._driver.abandon(lambda: trio.ClosedResourceError("the table was closed"))
 
+    @_protected
     async def _guarded(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
         """Run a background task: it ends by being cancelled, and whatever else it raises is a bug."""
         try:
@@ -185,6 +192,7 @@ class NeighbourTable(Administration):
         """The attached devices, by their present names."""
         return {device.name: device for device in self._attached.values()}
 
+    @_protected
     async def attach(self, device: str | Device | Link) -> AttachedDevice:
         """Have neighbours on a device too; a checkpoint.
 
@@ -258,8 +266,10 @@ class NeighbourTable(Administration):
             if trio.current_effective_deadline() == -inf:
                 self._close()
             self._end_device(attached)
+            # Shielded, or a cancellation would take the place of what ended the device.
             try:
-                await link.aclose()
+                with trio.move_on_after(CLOSING_SECONDS, shield=True):
+                    await link.aclose()
             finally:
                 attached._ended.set()
 
@@ -298,6 +308,7 @@ class NeighbourTable(Administration):
 
     # -- resolving
 
+    @_protected
     async def resolve(self, ip: IPAddress, dev: str | None = None, *, verified: bool = False) -> LinkAddress:
         """Return the link-layer address of a neighbour, resolving it if need be; always a checkpoint.
 
@@ -334,6 +345,7 @@ class NeighbourTable(Administration):
         assert isinstance(found, LinkAddress)
         return found
 
+    @_protected
     def resolve_nowait(self, ip: IPAddress, dev: str | None = None) -> LinkAddress:
         """As :meth:`resolve` on a VALID entry.
 
@@ -356,6 +368,7 @@ class NeighbourTable(Administration):
         if not device.up:
             raise DeviceGone(f"{device.name} is down")
 
+    @_protected
     async def probe(
         self,
         ip: IPAddress,
@@ -469,6 +482,7 @@ class NeighbourTable(Administration):
         return self._sweep(Sweep(self, index, keys, rate=rate, tries=tries, interval=interval), keep)
 
     @asynccontextmanager
+    @_protected
     async def _sweep(self, sweep: Sweep, keep: bool) -> AsyncIterator[Sweep]:
         self._check()
         # The sender runs in the table's nursery, so that what the body raises leaves as itself.
@@ -494,6 +508,7 @@ class NeighbourTable(Administration):
 
     # -- neighbours
 
+    @_protected
     def lookup(self, ip: IPAddress, dev: str | None = None) -> Neighbour | None:
         """Return the entry of an address, or None; looking has no effect.
 
@@ -506,6 +521,7 @@ class NeighbourTable(Administration):
         driver.pump()
         return found
 
+    @_protected
     def neighbour(self, ip: IPAddress, dev: str | None = None) -> HeldNeighbour:
         """Return an address's entry with a reference, made if need be; no frame is sent (__neigh_create).
 
@@ -521,6 +537,7 @@ class NeighbourTable(Administration):
         finally:
             driver.pump()
 
+    @_protected
     def _release(self, neighbour: Neighbour) -> None:
         # Also when the table is closed: the reference has to go.
         if self._driver.engine.in_hook:
@@ -528,11 +545,13 @@ class NeighbourTable(Administration):
         self._driver.engine.release(neighbour, self._driver.clock())
         self._driver.pump()
 
+    @_protected
     def _confirm(self, neighbour: Neighbour) -> None:
         driver = self._check()
         driver.engine.confirm(neighbour, driver.clock())
         driver.pump()
 
+    @_protected
     def _send(self, neighbour: Neighbour, packet: Packet) -> None:
         driver = self._check()
         driver.engine.send(neighbour, packet, driver.clock())
@@ -540,6 +559,7 @@ class NeighbourTable(Administration):
 
     # -- watching
 
+    @_protected
     def subscribe(self, *, trace: bool = False, errors: bool = False, capacity: int = 1024) -> EventStream:
         """Return the table's events: the entries that there are, :class:`Idle`, then changes.
 
