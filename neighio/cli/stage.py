@@ -43,7 +43,8 @@ class Stage(Protocol):
 
 class _KernelStage:
     def __init__(self, peers: dict[str, Peer]) -> None:
-        self.name: str = f"a private network, on which Linux {platform.release()} answers"
+        release = ".".join(platform.release().split(".")[:2])
+        self.name: str = f"a private network, on which Linux {release} answers"
         self._peers = peers
 
     def devices(self) -> Sequence[str | Device]:
