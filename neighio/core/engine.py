@@ -202,12 +202,18 @@ class Engine:
             self._gc[number].run(budget)
         return self.next_deadline(scope) <= now
 
-    def set_managed_work(self, family: int, when: float) -> None:
-        """Have managed entries be used next at ``when``, seconds, in place of what their interval says.
+    def set_family_work(
+        self, family: int, *, managed: float | None = None, collection: float | None = None
+    ) -> None:
+        """Have managed entries be used next, or the periodic collection run next, at this instant (seconds)
+        in place of what their interval says.
 
         The kernel's work is one for the whole machine: whoever plays what it did needs its instants.
         """
-        self._managed[family].due = when
+        if managed is not None:
+            self._managed[family].due = managed
+        if collection is not None:
+            self._gc[family].due = collection
         self.services.rearmed.add(family_scope(family))
 
     def _handle_device(self, index: int, now: float, budget: int) -> bool:

@@ -6,6 +6,8 @@ that its sender always learns how it ended.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..core.constants import (
     AF_INET,
     AF_INET6,
@@ -40,8 +42,28 @@ __all__ = [
     "get_link",
     "new_neighbour",
     "set_link",
+    "set_neighbour_parameters",
 ]
 
+
+_COUNTED_PARAMETERS = {
+    "app_solicit": nl.NDTPA_APP_PROBES,
+    "ucast_solicit": nl.NDTPA_UCAST_PROBES,
+    "mcast_solicit": nl.NDTPA_MCAST_PROBES,
+    "mcast_resolicit": nl.NDTPA_MCAST_REPROBES,
+    "proxy_qlen": nl.NDTPA_PROXY_QLEN,
+    "unres_qlen_bytes": nl.NDTPA_QUEUE_LENBYTES,
+}
+_TIMED_PARAMETERS = {
+    "base_reachable_time": nl.NDTPA_BASE_REACHABLE_TIME,
+    "retrans_time": nl.NDTPA_RETRANS_TIME,
+    "gc_stale_time": nl.NDTPA_GC_STALETIME,
+    "delay_first_probe_time": nl.NDTPA_DELAY_PROBE_TIME,
+    "interval_probe_time": nl.NDTPA_INTERVAL_PROBE_TIME_MS,
+    "anycast_delay": nl.NDTPA_ANYCAST_DELAY,
+    "proxy_delay": nl.NDTPA_PROXY_DELAY,
+    "locktime": nl.NDTPA_LOCKTIME,
+}
 
 _DUMP = NLM_F_REQUEST | NLM_F_DUMP
 _DO = NLM_F_REQUEST | NLM_F_ACK
@@ -73,6 +95,26 @@ def dump_neighbours(family: int = 0, *, index: int = 0, proxy: bool = False) -> 
 def dump_neighbour_tables(family: int = 0) -> bytes:
     """Ask for the parameters of the neighbour tables: the defaults and each device's."""
     return build(nl.RTM_GETNEIGHTBL, _DUMP, nl.NDTMSG.pack(family))
+
+
+def set_neighbour_parameters(family: int, index: int, values: Mapping[str, float]) -> bytes:
+    """Set parameters of one device in one neighbour table, as RTM_NEWNEIGHTBL tells them.
+
+    Under their names of /proc/sys/net; times are seconds, sent as whole milliseconds, which /proc does not
+    take for all of them. A new ``base_reachable_time`` draws ``reachable_time`` anew.
+
+    Raises:
+        KeyError: no such parameter, or one that cannot be set so.
+    """
+    parameters = attribute(nl.NDTPA_IFINDEX, nl.U32.pack(index))
+    for name, value in values.items():
+        if name in _COUNTED_PARAMETERS:
+            parameters += attribute(_COUNTED_PARAMETERS[name], nl.U32.pack(int(value)))
+        else:
+            parameters += attribute(_TIMED_PARAMETERS[name], nl.U64.pack(round(value * 1000)))
+    table = b"arp_cache\0" if family == AF_INET else b"ndisc_cache\0"
+    body = nl.NDTMSG.pack(family) + attribute(nl.NDTA_NAME, table)
+    return build(nl.RTM_SETNEIGHTBL, _DO, body + attribute(NLA_F_NESTED | nl.NDTA_PARMS, parameters))
 
 
 def get_link(link: int | str) -> bytes:

@@ -101,8 +101,19 @@ def test_managed_work_happens_when_it_is_told_to() -> None:
     sim.admin(PEER, nlm_flags=NLM_F_CREATE, state=0, flags=NTF_MANAGED)
     sim.run(0.5)
     assert seen(sim)[-1] == "FAILED probes 4"
-    sim.engine.set_managed_work(AF_INET, sim.now + 1.0)
+    sim.engine.set_family_work(AF_INET, managed=sim.now + 1.0)
     sim.run(0.9)
     assert seen(sim) == []
     sim.run(0.15)
     assert seen(sim) == ["probe"]
+
+
+def test_a_collection_happens_when_it_is_told_to() -> None:
+    sim = node(atomic=False)
+    sim.engine.caches[AF_INET].gc_thresh1 = 1
+    sim.admin(PEER, nlm_flags=NLM_F_CREATE, state=NUD_FAILED)
+    sim.engine.set_family_work(AF_INET, collection=sim.now + 0.5)
+    sim.run(0.49)
+    assert sim.neighbour(PEER) is not None
+    sim.run(0.02)
+    assert sim.neighbour(PEER) is None

@@ -1,0 +1,221 @@
+"""The player that plays on the engine, under virtual time: hours in milliseconds, on any machine."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from functools import partial
+from math import inf
+from typing import Final
+
+from ...address import format_ip
+from ...core.constants import AF_INET, NTF_PROXY
+from ...core.engine import family_scope
+from ...core.events import DelNeighbour, Miss, NewNeighbour, Output, PacketFailed, Transmit
+from ...core.neighbour import Neighbour
+from ...core.queue import Packet
+from ...errors import AdminError, NeighioError
+from ...link.memory import MemoryLink
+from ..simulation import Simulation
+from . import model
+from .model import DEVICE, NODE_LLADDR, Scenario
+from .peer import Peer
+from .trace import Line, Player, Trace, describe_frame, describe_notification
+
+__all__ = ["EnginePlayer", "udp_packet"]
+
+HZ: Final = 250
+BEGINNING: Final = 1000.0
+"""Seconds of the simulation's clock: stamps reach back before the scenario."""
+
+
+def udp_packet(source: bytes, target: bytes, number: int, octets: int) -> bytes:
+    """An IPv4 packet as the kernel would make it of the scenario's ``number``-th datagram."""
+    payload = mark(number, octets)
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + octets, 0, 0, 64, 17, 0, source, target)
+    return header + struct.pack("!HHHH", 9, 9, 8 + octets, 0) + payload
+
+
+def mark(number: int, octets: int) -> bytes:
+    """The payload of the ``number``-th datagram: it is told by it on the wire."""
+    return f"#{number:03}".encode().ljust(octets, b".")[:octets]
+
+
+class EnginePlayer(Player):
+    """Plays on :class:`neighio.core.engine.Engine` in :class:`~neighio.testing.Simulation`."""
+
+    name = "engine"
+    parallel = True
+
+    def play(self, scenario: Scenario, like: Trace | None = None) -> Trace:
+        return _Stage(scenario, like or Trace()).play()
+
+
+class _Stage:
+    def __init__(self, scenario: Scenario, like: Trace) -> None:
+        self.scenario = scenario
+        self.trace = Trace(
+            source="engine",
+            atomic=like.atomic,
+            managed=list(like.managed),
+            collected=list(like.collected),
+        )
+        self.draws = list(like.drawn)
+        self.sim = sim = Simulation(start=BEGINNING, ticks_per_second=HZ, atomic_notifications=like.atomic)
+        self.link: MemoryLink = sim.add_device(DEVICE, NODE_LLADDR, scenario.addresses)
+        self.peer = Peer()
+        self.far = sim.segment.attach(model.PEER_LLADDR, name="vb")
+        self.far.on_receive = self._hear
+        self.sent = 0
+        sim.driver.observe = self._observe
+        sim.run(0.0)
+        sim.engine.set_family_work(AF_INET, managed=inf, collection=inf)
+        for when in self.trace.managed:
+            sim.at(BEGINNING + when, partial(self._family_work, managed=True))
+        for when in self.trace.collected:
+            sim.at(BEGINNING + when, partial(self._family_work, managed=False))
+        if scenario.gc_thresh is not None:
+            cache = sim.engine.caches[AF_INET]
+            cache.gc_thresh1, cache.gc_thresh2, cache.gc_thresh3 = scenario.gc_thresh
+        self._set(scenario.start)
+
+    def play(self) -> Trace:
+        for step in self.scenario.steps:
+            self.sim.run_until(BEGINNING + step.at)
+            self._perform(step.action)
+        self.sim.run_until(BEGINNING + self.scenario.lasts)
+        return self.trace
+
+    def _family_work(self, *, managed: bool) -> None:
+        engine, now = self.sim.engine, self.sim.now
+        engine.set_family_work(AF_INET, managed=now if managed else None, collection=None if managed else now)
+        while engine.handle_timers(family_scope(AF_INET), now):
+            pass
+        engine.set_family_work(AF_INET, managed=inf, collection=inf)
+
+    # -- what is seen
+
+    def _note(self, kind: str, ip: str, text: str) -> None:
+        self.trace.lines.append(Line(round(self.sim.now - BEGINNING, 3), kind, ip, text))
+
+    def _observe(self, output: Output) -> None:
+        if isinstance(output, Transmit):
+            described = describe_frame(output.frame)
+            if described is not None:
+                self._note(">", *described)
+        elif isinstance(output, NewNeighbour | DelNeighbour | Miss):
+            self._note("!", *describe_notification(output))
+        elif isinstance(output, PacketFailed) and output.reported:
+            self._note("x", output.ip, "EHOSTUNREACH")
+
+    def _hear(self) -> None:
+        frame = self.far.receive()
+        answer = None if frame is None else self.peer.hear(frame)
+        if answer is not None:
+            after, reply = answer
+            self.sim.segment.call_at(self.sim.now + after, partial(self.far.send, reply))
+
+    # -- steps
+
+    def _perform(self, action: model.Action) -> None:
+        sim = self.sim
+        match action:
+            case model.Inject(frame):
+                self.far.send(frame)
+            case model.Answer() | model.Mute():
+                self.peer.follow(action)
+            case model.Send():
+                for _ in range(action.count):
+                    self._send(action)
+            case model.Confirm(ip):
+                sim.confirm(ip, DEVICE)
+            case model.Admin():
+                self._admin(action)
+            case model.Link(up):
+                self.link.set_up() if up else self.link.set_down()
+            case model.Carrier(on):
+                self.link.set_carrier(on)
+            case model.Lladdr(lladdr):
+                self.link.change(lladdr=lladdr)
+            case model.AddressChange(add, address):
+                (sim.add_address if add else sim.remove_address)(DEVICE, address)
+            case model.Set():
+                self._set(action)
+            case model.Show(ips):
+                for ip in ips:
+                    self._show(ip)
+        sim.run(0.0)
+
+    def _send(self, action: model.Send) -> None:
+        number, self.sent = self.sent, self.sent + 1
+        engine = self.sim.engine
+        index, key = self.sim.driver.place(action.ip, DEVICE)
+        try:
+            neighbour = engine.neighbour(index, key, self.sim.now)
+        except NeighioError:
+            return
+        if action.confirm:
+            engine.confirm(neighbour, self.sim.now)
+        engine.release(neighbour, self.sim.now)
+        packet = Packet(udp_packet(action.source, action.ip, number, action.octets), AF_INET)
+        engine.send(neighbour, packet, self.sim.now)
+        self.sim.run(0.0)
+
+    def _admin(self, action: model.Admin) -> None:
+        code = 0
+        try:
+            if action.delete:
+                index, key = self.sim.driver.place(action.ip, DEVICE)
+                proxy = bool(action.flags & NTF_PROXY)
+                self.sim.engine.delete_neighbour(index, key, self.sim.now, proxy=proxy)
+            else:
+                self.sim.admin(
+                    action.ip,
+                    DEVICE,
+                    nlm_flags=action.nlm_flags,
+                    lladdr=action.lladdr,
+                    state=action.state,
+                    flags=action.flags,
+                    protocol=action.protocol,
+                )
+        except (AdminError, NeighioError) as error:
+            code = getattr(error, "errno", None) or 0
+        if code != action.error:
+            self._note("=", format_ip(action.ip), admin_outcome(code, action.error))
+
+    def _set(self, settings: model.Set) -> None:
+        changes = dict(settings.changes)
+        drawn = changes.pop("reachable_time", None)
+        self.sim.set(DEVICE, **changes)
+        if drawn is not None:
+            if self.draws:
+                drawn = self.draws.pop(0)
+            parameters = self.sim.engine.parameters(self.sim.device(DEVICE).index, AF_INET)
+            parameters.reachable_time = drawn
+            self.trace.drawn.append(drawn)
+
+    def _show(self, ip: bytes) -> None:
+        entry = self.sim.neighbour(ip, DEVICE)
+        if entry is None:
+            self._note("=", format_ip(ip), "absent")
+        else:
+            self._note("=", format_ip(ip), describe_entry(self.snapshot(entry), self.sim.now))
+
+    @staticmethod
+    def snapshot(entry: Neighbour) -> NewNeighbour:
+        event = entry.cache.snapshot(NewNeighbour, entry.row)
+        assert isinstance(event, NewNeighbour)
+        return event
+
+
+def admin_outcome(code: int, expected: int) -> str:
+    """How an ``ip neigh`` command ended otherwise than the scenario says."""
+    names = [errno.errorcode.get(number, "success") for number in (code, expected)]
+    return f"command ended with {names[0]}, the scenario expects {names[1]}"
+
+
+def describe_entry(event: NewNeighbour, now: float) -> str:
+    """An entry as a dump has it, with its ages."""
+    _, text = describe_notification(event)
+    ages = (now - event.used, now - event.confirmed, now - event.updated)
+    return f"{text} used {ages[0]:.2f} confirmed {ages[1]:.2f} updated {ages[2]:.2f}"

@@ -1,0 +1,391 @@
+"""The player that plays on the running kernel, between two anonymous namespaces, in real time.
+
+The node is one namespace, the wire a veth pair, the peer a raw socket on its far end. What leaves the node is
+captured on the node's end, where the kernel shows it before it goes on, so that frames and notifications are
+seen in the order in which they were made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import platform
+import re
+import socket
+import time
+from datetime import UTC, datetime
+from functools import cache
+from heapq import heappop, heappush
+from types import TracebackType
+from typing import Final
+
+from ...address import format_ip
+from ...core.constants import AF_INET, NTF_MANAGED, NUD_DELAY, NUD_NONE
+from ...core.events import NewNeighbour, Notification
+from ...core.node import SWITCHES
+from ...core.parameters import JIFFY
+from ...kernel import requests
+from ...kernel.rtnetlink import NeighbourTableMessage, decode
+from ..isolation import wrong_release
+from ..namespace import Namespace, connect
+from ..namespace import Peer as Station
+from . import model
+from .engine import admin_outcome, describe_entry, mark
+from .model import DEVICE, NODE_LLADDR, PEER_LLADDR, Scenario
+from .peer import Peer
+from .trace import Line, Player, Trace, describe_notification
+from .watch import Watch, as_notification
+
+__all__ = ["Disturbed", "KernelPlayer", "holds_here", "notifications_are_atomic", "release"]
+
+TRIES: Final = 4
+"""How often a disturbed scenario is played before it is given up."""
+
+LATE: Final = 0.012
+"""Seconds by which a step may be late: three jiffies."""
+
+DRAWS: Final = 20000
+HEAD_START: Final = 0.02
+METRONOME: Final = "203.0.113.9"
+PROBE: Final = "198.51.100.99"
+
+_IP_RECVERR: Final = 11
+_MSG_CONFIRM: Final = 0x800
+_MSG_PROBE: Final = 0x10
+_DISCARD_PORT: Final = 9
+_QUIET: Final = {"conf/all/rp_filter": 0, f"conf/{DEVICE}/rp_filter": 0}
+
+
+class Disturbed(Exception):
+    """The machine was too busy, or drew every reachable_time anew, in each of several tries."""
+
+
+def release() -> str:
+    """The running kernel's release, without what its builder added to the number."""
+    return re.sub(r"[^\d.].*", "", platform.release()).rstrip(".")
+
+
+def holds_here(scenario: Scenario) -> str | None:
+    """Why a scenario does not hold for the running kernel, or None when it does."""
+    return wrong_release(platform.release(), scenario.since, scenario.until)
+
+
+@cache
+def notifications_are_atomic() -> bool:
+    """Whether the running kernel has the order of notifications of Linux 7.0: it is asked, for the change
+    was taken into older releases too.
+
+    An entry that is put into DELAY goes on to PROBE with the next jiffy; where that is told before the first
+    probe leaves, the notification counts none.
+    """
+    with _Nodes() as nodes:
+        index = nodes.node.link(DEVICE).index
+        with Watch(nodes.node, DEVICE) as watch:
+            nodes.node.request(requests.new_neighbour(index, _packed(PROBE), PEER_LLADDR, state=NUD_DELAY))
+            deadline = time.monotonic() + 5.0
+            while time.monotonic() < deadline:
+                for event in watch.poll(0.05):
+                    told = event.notification
+                    if told is not None and "PROBE" in str(told):
+                        return told.probes == 0
+    raise Disturbed("the kernel told of no PROBE")
+
+
+def _packed(ip: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET, ip)
+
+
+class _Nodes:
+    """The two namespaces and the wire between them."""
+
+    def __init__(self, addresses: tuple[str, ...] = ("198.51.100.1/24",), *, metronome: bool = False) -> None:
+        with contextlib.ExitStack() as stack:
+            self.node: Namespace = stack.enter_context(Station.start())
+            self.far: Namespace = stack.enter_context(Station.start())
+            connect(self.node, self.far, DEVICE, "vb", lladdr=str(NODE_LLADDR), far_lladdr=str(PEER_LLADDR))
+            if metronome:
+                connect(self.node, self.far, "vm", "vn")
+                self.node.add_address("vm", "203.0.113.1/24")
+            for path, value in _QUIET.items():
+                self.node.sysctl(f"net/ipv4/{path}", value)
+            for address in addresses:
+                self.node.add_address(DEVICE, address)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> _Nodes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+
+class KernelPlayer(Player):
+    """Plays on the running kernel. Each play has namespaces of its own and mostly sleeps."""
+
+    name = "kernel"
+    parallel = True
+
+    def play(self, scenario: Scenario, like: Trace | None = None) -> Trace:
+        """Play, as often as is needed to do it undisturbed.
+
+        Raises:
+            Disturbed: it never was.
+            Unavailable: no namespaces here.
+            OSError: the kernel refused a step of which no error is expected.
+        """
+        atomic = notifications_are_atomic()
+        disturbance = ""
+        for _ in range(TRIES):
+            with contextlib.ExitStack() as stack:
+                nodes = stack.enter_context(_Nodes(scenario.addresses, metronome=scenario.managed))
+                stage = stack.enter_context(_Stage(scenario, nodes, like))
+                trace, disturbance = stage.play()
+                trace.atomic = atomic
+                if not disturbance:
+                    return trace
+        raise Disturbed(f"{scenario.identity}: {disturbance}")
+
+
+class _Stage:
+    def __init__(self, scenario: Scenario, nodes: _Nodes, like: Trace | None) -> None:
+        self.scenario = scenario
+        self.node = nodes.node
+        self.far = nodes.far
+        self.like = list(like.drawn) if like is not None else []
+        today = datetime.now(UTC).date().isoformat()
+        self.trace = Trace(source=f"kernel {release()}", date=today)
+        self.index = self.node.link(DEVICE).index
+        self.beginning = 0.0
+        self.disturbance = ""
+        self.peer = Peer()
+        self.sent = 0
+        self._due: list[tuple[float, bytes]] = []
+        self._senders: dict[bytes, socket.socket] = {}
+        with contextlib.ExitStack() as stack:
+            self.watch = stack.enter_context(Watch(self.node, DEVICE))
+            self.wire = stack.enter_context(self.far.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+            self.wire.bind(("vb", 0x0806))
+            self.wire.setblocking(False)
+            self.watch.add(self.wire)
+            if scenario.managed:
+                self.watch.listen_to_beats(self.node, "vm")
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> _Stage:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for sender in self._senders.values():
+            sender.close()
+        self._stack.close()
+
+    def play(self) -> tuple[Trace, str]:
+        """Play once; returns the trace, and what disturbed it, if anything did."""
+        self._set(self.scenario.start)
+        for step in self.scenario.steps:
+            if isinstance(step.action, model.Send | model.Confirm):
+                self._sender(step.action.source)
+        self.beginning = self._beginning()
+        for step in self.scenario.steps:
+            self._run_until(self.beginning + step.at)
+            late = time.monotonic() - self.beginning - step.at
+            if late > LATE:
+                return self.trace, f"the step at {step.at:g} was {late:.3f} s late"
+            self._perform(step.action)
+        self._run_until(self.beginning + self.scenario.lasts)
+        drawn = self.trace.drawn
+        if drawn and abs(self._table().reachable_time - drawn[-1]) > 0.0005:
+            self.disturbance = "reachable_time was drawn anew meanwhile"
+        self.trace.managed = [beat - self.beginning for beat in self.watch.beats if beat >= self.beginning]
+        return self.trace, self.disturbance
+
+    def _beginning(self) -> float:
+        if not self.scenario.managed:
+            return time.monotonic() + HEAD_START
+        # Right after a run of the managed work, so that every play meets the next one at the same time.
+        index = self.node.link("vm").index
+        quick = {"mcast_solicit": 1, "retrans_time": 0.1, "locktime": 0.0}
+        self.node.request(requests.set_neighbour_parameters(AF_INET, index, quick))
+        add = requests.new_neighbour(index, _packed(METRONOME), state=NUD_NONE, flags=NTF_MANAGED)
+        self.node.request(add)
+        self._run_until(time.monotonic() + 0.4)
+        self.watch.beats.clear()
+        deadline = time.monotonic() + 12.0
+        while not self.watch.beats and time.monotonic() < deadline:
+            self._run_until(time.monotonic() + 0.02)
+        return time.monotonic() + HEAD_START
+
+    # -- what is seen
+
+    def _run_until(self, when: float) -> None:
+        while True:
+            now = time.monotonic()
+            while self._due and self._due[0][0] <= now:
+                self.wire.send(heappop(self._due)[1])
+            wait = min(when, self._due[0][0] if self._due else when) - now
+            for event in self.watch.poll(max(wait, 0.0)):
+                self._take(event.time, event.notification, event.frame)
+            self._hear()
+            self._errors()
+            if now >= when:
+                return
+
+    def _take(self, when: float, told: Notification | None, frame: tuple[str, str] | None) -> None:
+        if not self.beginning:
+            return
+        since = round(max(when - self.beginning, 0.0), 3)
+        if told is not None:
+            self.trace.lines.append(Line(since, "!", *describe_notification(told)))
+        elif frame is not None:
+            self.trace.lines.append(Line(since, ">", *frame))
+
+    def _hear(self) -> None:
+        while True:
+            try:
+                frame, address = self.wire.recvfrom(2048)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:
+                    raise
+                continue
+            answer = self.peer.hear(frame)
+            if answer is not None and address[2] != socket.PACKET_OUTGOING:
+                heappush(self._due, (time.monotonic() + answer[0], answer[1]))
+
+    def _errors(self) -> None:
+        for sender in self._senders.values():
+            while True:
+                try:
+                    _, control, _, address = sender.recvmsg(64, 512, socket.MSG_ERRQUEUE)
+                except BlockingIOError:
+                    break
+                code = int.from_bytes(control[0][2][:4], "little") if control else 0
+                since = round(time.monotonic() - self.beginning, 3)
+                self.trace.lines.append(Line(since, "x", address[0], errno.errorcode.get(code, str(code))))
+
+    def _note(self, ip: bytes, text: str) -> None:
+        since = round(time.monotonic() - self.beginning, 3)
+        self.trace.lines.append(Line(since, "=", format_ip(ip), text))
+
+    # -- steps
+
+    def _perform(self, action: model.Action) -> None:
+        node = self.node
+        match action:
+            case model.Inject(frame):
+                self.wire.send(frame)
+            case model.Answer() | model.Mute():
+                self.peer.follow(action)
+            case model.Send():
+                for _ in range(action.count):
+                    self._send(action)
+            case model.Confirm(ip, source):
+                flags = _MSG_CONFIRM | _MSG_PROBE
+                self._sender(source).sendto(b"", flags, (format_ip(ip), _DISCARD_PORT))
+            case model.Admin():
+                self._admin(action)
+            case model.Link(up):
+                node.set_link(DEVICE, up=up)
+            case model.Carrier(on):
+                self.far.set_link("vb", up=on)
+            case model.Lladdr(lladdr):
+                node.set_link(DEVICE, lladdr=str(lladdr))
+            case model.AddressChange(add, address):
+                (node.add_address if add else node.del_address)(DEVICE, address)
+            case model.Set():
+                self._set(action)
+            case model.Show(ips):
+                # What happened before is seen before.
+                self._run_until(time.monotonic())
+                for ip in ips:
+                    self._show(ip)
+        self._run_until(time.monotonic())
+
+    def _sender(self, source: bytes) -> socket.socket:
+        sender = self._senders.get(source)
+        if sender is None:
+            sender = self._senders[source] = self.node.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sender.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            sender.setblocking(False)
+            sender.bind((format_ip(source), 0))
+            self.watch.add(sender)
+        return sender
+
+    def _send(self, action: model.Send) -> None:
+        number, self.sent = self.sent, self.sent + 1
+        sender = self._sender(action.source)
+        flags = _MSG_CONFIRM if action.confirm else 0
+        target = (format_ip(action.ip), _DISCARD_PORT)
+        self._errors()
+        # An error that came in meanwhile is told by the next call, whatever that is.
+        sender.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        try:
+            sender.sendto(mark(number, action.octets), flags, target)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+
+    def _admin(self, action: model.Admin) -> None:
+        code = 0
+        try:
+            if action.delete:
+                message = requests.del_neighbour(self.index, action.ip, flags=action.flags)
+            else:
+                message = requests.new_neighbour(
+                    self.index,
+                    action.ip,
+                    action.lladdr,
+                    state=action.state,
+                    flags=action.flags,
+                    protocol=action.protocol,
+                    nlm_flags=action.nlm_flags,
+                )
+            self.node.request(message)
+        except OSError as error:
+            code = error.errno or errno.EIO
+        if code != action.error:
+            self._note(action.ip, admin_outcome(code, action.error))
+
+    def _table(self) -> NeighbourTableMessage:
+        replies = self.node.request(requests.dump_neighbour_tables(AF_INET))
+        tables = (decode(reply) for reply in replies)
+        return next(t for t in tables if isinstance(t, NeighbourTableMessage) and t.index == self.index)
+
+    def _set(self, settings: model.Set) -> None:
+        changes = dict(settings.changes)
+        wanted = changes.pop("reachable_time", None)
+        for name in [name for name in changes if name in SWITCHES[AF_INET]]:
+            self.node.sysctl(f"net/ipv4/conf/{DEVICE}/{name}", int(changes.pop(name)))
+        if changes:
+            self.node.request(requests.set_neighbour_parameters(AF_INET, self.index, changes))
+        if wanted is not None:
+            self.trace.drawn.append(self._draw(changes["base_reachable_time"], wanted))
+
+    def _draw(self, base: float, wanted: float) -> float:
+        """Have the kernel draw until it is what is wanted, to the jiffy: every play is then alike."""
+        if self.like:
+            wanted = self.like.pop(0)
+        again = requests.set_neighbour_parameters(AF_INET, self.index, {"base_reachable_time": base})
+        drawn = self._table().reachable_time
+        for _ in range(DRAWS):
+            if abs(drawn - wanted) < JIFFY:
+                break
+            self.node.request(again)
+            drawn = self._table().reachable_time
+        return drawn
+
+    def _show(self, ip: bytes) -> None:
+        now = time.monotonic()
+        for entry in self.node.neighbours(DEVICE):
+            if entry.ip == ip:
+                event = as_notification(entry, now)
+                assert isinstance(event, NewNeighbour)
+                self._note(ip, describe_entry(event, now))
+                return
+        self._note(ip, "absent")
