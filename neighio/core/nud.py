@@ -122,7 +122,12 @@ class Nud:
         store = self.cache.store
         if store.nud_state[row] & NUD_CONNECTED and store.hh[row]:
             self._transmit(row, packet)
-            return
+        else:
+            self._call_output(row, packet)
+
+    def _call_output(self, row: int, packet: Packet) -> None:
+        """Hand a packet to the entry's output function, whether a header is cached or not (neigh->output)."""
+        store = self.cache.store
         how = store.output[row]
         if how == RESOLVE:
             if not self.event_send(row, packet):
@@ -453,7 +458,7 @@ class Nud:
         queue = self.cache.queues.pop(row, None)
         if queue is not None:
             for packet in queue.packets:
-                self.output(row, packet)
+                self._call_output(row, packet)
 
     def _update_router(self, row: int, flags: int) -> bool:
         """Make NTF_ROUTER what the evidence says; True if that changed it (neigh_update_is_router)."""

@@ -13,6 +13,7 @@ import pytest
 from neighio.address import LinkAddress
 from neighio.core.constants import (
     NUD_FAILED,
+    NUD_INCOMPLETE,
     NUD_NAMES,
     NUD_NOARP,
     NUD_NONE,
@@ -232,6 +233,21 @@ def test_a_resolution_that_evidence_ends_lets_the_queue_leave_before_the_event()
     kinds = [type(output) for output in sim.outputs]
     assert kinds == [Settled, Transmit, Transmit, NewNeighbour]
     assert all(frame.endswith(mark) for frame, mark in zip(frames(sim), (b"first", b"second"), strict=True))
+
+
+def test_a_queue_leaves_by_the_slow_path_even_where_a_header_is_cached() -> None:
+    """neigh_update() calls the output function and does not ask for the header that an earlier life cached."""
+    sim = quiet_node()
+    entry = add(sim, HOST, NUD_REACHABLE)
+    sim.send(HOST)
+    sim.admin(HOST, nlm_flags=CHANGE, state=NUD_INCOMPLETE)
+    sim.send(HOST, packet("waits"))
+    sim.run(0.5)
+
+    sim.admin(HOST, nlm_flags=CHANGE, lladdr=ELSEWHERE, state=NUD_NOARP)
+
+    assert frames(sim)[-1].startswith(LinkAddress(ELSEWHERE))
+    assert entry.used == sim.now
 
 
 @pytest.mark.parametrize(("dst", "references"), [(OWN, 2), (BROADCAST, 1)], ids=["REACHABLE", "STALE"])
