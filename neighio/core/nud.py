@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import DeviceGone, InternalError, PacketDropped, Unreachable
 from .constants import (
+    AF_INET,
+    AF_INET6,
     NEIGH_UPDATE_F_ADMIN,
     NEIGH_UPDATE_F_EXT_LEARNED,
     NEIGH_UPDATE_F_EXT_VALIDATED,
@@ -54,6 +56,8 @@ BLACKHOLE: Final = 0
 RESOLVE: Final = 1
 CONNECTED: Final = 2
 DIRECT: Final = 3
+
+_ETHERTYPES: Final = {AF_INET: b"\x08\x00", AF_INET6: b"\x86\xdd"}
 
 _ADMIN_FLAGS: Final = (
     (NEIGH_UPDATE_F_EXT_LEARNED, NTF_EXT_LEARNED),
@@ -143,7 +147,7 @@ class Nud:
         device = cache.table_of(row).device
         if device.header:
             lladdr = cache.store.lladdr_of(row, device.addr_len)
-            ethertype = b"\x08\x00" if cache.family == 2 else b"\x86\xdd"
+            ethertype = _ETHERTYPES[cache.family]
             cache.outputs.append(Transmit(device, lladdr + device.lladdr + ethertype + packet.data, packet))
         else:
             cache.outputs.append(Transmit(device, packet.data, packet))

@@ -1,0 +1,171 @@
+"""What callers do with neighbours: look, hold, resolve, send, confirm; and ask outside the machine."""
+
+from __future__ import annotations
+
+from ..address import LinkAddress, format_ip
+from ..errors import Unreachable
+from .admin import remove_if_unreferenced
+from .base import EngineBase
+from .constants import NUD_FAILED, NUD_NOARP, NUD_NONE, NUD_PERMANENT, NUD_PROBE, NUD_VALID, RTN_UNICAST
+from .create import create
+from .neighbour import Neighbour
+from .queue import Packet
+
+__all__ = ["NeighbourCalls"]
+
+
+class NeighbourCalls(EngineBase):
+    """The calls about one neighbour at a time."""
+
+    def lookup(self, index: int, key: bytes, now: float) -> Neighbour | None:
+        """The entry of an address, if there is one; nothing happens to it and nothing is counted."""
+        self._at(now)
+        cache, table = self._place(index, key)
+        row = cache.find(table, key)
+        return cache.handle(row) if row else None
+
+    def neighbour(self, index: int, key: bytes, now: float) -> Neighbour:
+        """The entry of an address, made if need be, with a reference for the caller (__neigh_create).
+
+        Raises:
+            TableFull, InvalidAddress, NeighioError
+        """
+        self._at(now)
+        cache, row = self._find_or_create(index, key)
+        cache.store.untold[row] = 0
+        cache.hold(row)
+        return cache.handle(row)
+
+    def release(self, neighbour: Neighbour, now: float) -> None:
+        """Give a reference back (neigh_release).
+
+        Raises:
+            LookupError: the entry was destroyed: there is none to give back.
+        """
+        self._at(now)
+        row = self._held(neighbour)
+        if neighbour.exists:
+            neighbour.cache.release(row)
+
+    def resolve(self, index: int, key: bytes, now: float) -> tuple[Neighbour, LinkAddress | None]:
+        """Use an address (neigh_event_send without a packet): its entry, and the link-layer address if it
+        is known now; otherwise resolution is under way, and :class:`Settled` will tell.
+
+        Raises:
+            Unreachable: the parameters allow no probe.
+            TableFull, InvalidAddress, NeighioError
+        """
+        self._at(now)
+        cache, row = self._find_or_create(index, key)
+        cache.nud.event_send(row, None)
+        state = cache.store.nud_state[row]
+        if state & NUD_VALID:
+            return cache.handle(row), cache.lladdr(row)
+        if state & NUD_FAILED:
+            raise Unreachable(f"{format_ip(key)}: no probes are configured")
+        return cache.handle(row), None
+
+    def resolve_nowait(self, index: int, key: bytes, now: float) -> LinkAddress | None:
+        """As :meth:`resolve` on a VALID entry; otherwise None, and nothing happens at all."""
+        self._at(now)
+        cache, table = self._place(index, key)
+        row = cache.find(table, cache.protocol.output_key(table.device, key))
+        if not row or not cache.store.nud_state[row] & NUD_VALID:
+            return None
+        cache.nud.event_send(row, None)
+        return cache.lladdr(row)
+
+    def verify(self, neighbour: Neighbour, now: float) -> LinkAddress | None:
+        """Ask for proof: the next ``confirmed`` stamp, or that there can be none, becomes a
+        :class:`Verified`. NOARP and PERMANENT entries need none: their address is returned.
+
+        A VALID entry goes to PROBE, as ``ip neigh change ... nud probe`` has it; others are resolved.
+        """
+        self._at(now)
+        cache, row = neighbour.cache, neighbour.row
+        if not neighbour.exists or cache.meet(row) or cache.store.dead[row]:
+            raise Unreachable("the neighbour was deleted")
+        state = cache.store.nud_state[row]
+        if state & (NUD_NOARP | NUD_PERMANENT):
+            return cache.lladdr(row)
+        cache.watch(row)
+        if not state & NUD_VALID:
+            cache.nud.event_send(row, None)
+        elif not state & NUD_PROBE:
+            cache.nud.update(row, None, NUD_PROBE, 0, "verify")
+        return None
+
+    def send(self, neighbour: Neighbour, packet: Packet, now: float) -> None:
+        """Send a packet to a held neighbour, or queue it; what becomes of it is an output."""
+        self._at(now)
+        neighbour.cache.nud.output(self._held(neighbour), packet)
+
+    def withdraw(self, neighbour: Neighbour, packet: Packet) -> bool:
+        """Take a packet out of the queue, and say whether it was there."""
+        queue = neighbour.cache.queues.get(neighbour.row) if neighbour.exists else None
+        return queue is not None and queue.remove(packet)
+
+    def confirm(self, neighbour: Neighbour, now: float) -> None:
+        """The upper layer saw progress with the neighbour (neigh_confirm)."""
+        self._at(now)
+        neighbour.cache.nud.confirm(self._held(neighbour))
+
+    # -- calls: solicitation outside the machine
+
+    def begin_probe(self, index: int, key: bytes, now: float, *, swept: bool = False) -> Neighbour:
+        """Hold the entry of an address, made in NONE without a timer if need be, and have answers from it
+        emitted as :class:`Answer` until :meth:`end_probe`.
+
+        An entry that it makes is untold until its state changes or somebody else holds it: no walk shows
+        it and its end is not announced. ``swept`` ones have an allowance of their own until the end."""
+        self._at(now)
+        cache, table = self._place(index, key)
+        row = cache.find(table, cache.protocol.output_key(table.device, key))
+        if not row:
+            row = create(cache, table, key, swept=swept)
+            cache.store.untold[row] = cache.store.nud_state[row] == NUD_NONE
+        cache.hold(row)
+        probed = self.services.probed
+        probed[index, key] = probed.get((index, key), 0) + 1
+        return cache.handle(row)
+
+    def solicit_once(
+        self, neighbour: Neighbour, now: float, *, unicast: bool = False, source: bytes | None = None
+    ) -> None:
+        """Send one solicitation now, whatever the state, outside the entry's counter. ``source`` replaces
+        the address with which the node would ask."""
+        self._at(now)
+        cache, row = neighbour.cache, self._held(neighbour)
+        if not cache.store.dead[row]:
+            cache.protocol.solicit_once(row, unicast=unicast, source=source)
+
+    def end_probe(
+        self, neighbour: Neighbour, index: int, key: bytes, now: float, *, keep: bool = False
+    ) -> None:
+        """Undo :meth:`begin_probe`. The last one takes along the entry that was made for it, if it is still
+        untold, or is a sweep's and nobody holds it. With ``keep`` a sweep's is counted from now on as any
+        other, while there is room below gc_thresh2."""
+        self._at(now)
+        probed = self.services.probed
+        probed[index, key] -= 1
+        last = not probed[index, key]
+        if last:
+            del probed[index, key]
+        cache, row = neighbour.cache, self._held(neighbour)
+        if cache.store.untold[row] and not cache.store.dead[row]:
+            remove_if_unreferenced(cache, row)
+            return
+        alive = not cache.store.dead[row]
+        cache.release(row)
+        if alive and (last or keep):
+            cache.end_sweep(row, keep=keep)
+
+    def sweep_keys(self, first: bytes, count: int) -> list[bytes]:
+        """The ``count`` addresses from ``first`` on that may be somebody's, in random order."""
+        length = len(first)
+        start = int.from_bytes(first, "big")
+        keys = [number.to_bytes(length, "big") for number in range(start, start + count)]
+        kind = self.node.address_type
+        keys = [key for key in keys if kind(key) == RTN_UNICAST]
+        self.services.random.shuffle(keys)
+        return keys
