@@ -77,6 +77,8 @@ class _Stage:
         if scenario.gc_thresh is not None:
             cache = sim.engine.caches[AF_INET]
             cache.gc_thresh1, cache.gc_thresh2, cache.gc_thresh3 = scenario.gc_thresh
+            # No collection was forced lately, as on a machine that has long been up.
+            cache.last_flush = -inf
         self._set(scenario.start)
 
     def play(self) -> Trace:

@@ -22,6 +22,7 @@ __all__ = ["HostThresholds", "NotAllowed", "why_not"]
 
 CONSENT: Final = "HOST_SYSCTL"
 DEFAULTS: Final = Path("/proc/sys/net/ipv4/neigh/default")
+STATISTICS: Final = Path("/proc/net/stat/arp_cache")
 MOST_NEIGHBOURS: Final = 8
 NAMES: Final = ("gc_thresh1", "gc_thresh2", "gc_thresh3")
 
@@ -52,8 +53,16 @@ def _neighbours() -> int:
     return sum(isinstance(one, NeighbourMessage) and one.index != _LOOPBACK for one in found)
 
 
+def _entries() -> int:
+    """How many ARP entries the machine has, in all namespaces (``/proc/net/stat/arp_cache``)."""
+    text = STATISTICS.read_text(encoding="ascii").splitlines()
+    return int(text[1].split()[0], 16) if len(text) > 1 else 0
+
+
 class HostThresholds:
     """Lowers gc_thresh1, 2 and 3 for the time of a ``with`` block.
+
+    What the machine holds already comes on top of ``values``: they are meant for a machine that has none.
 
     Raises (on entry):
         NotAllowed: see :func:`why_not`.
@@ -85,8 +94,9 @@ class HostThresholds:
             self._restore()
             raise NotAllowed("the process that would restore the thresholds did not start")
         try:
+            held = _entries()
             for path, value in zip(paths, self._values, strict=True):
-                path.write_text(str(value), encoding="ascii")
+                path.write_text(str(value + held), encoding="ascii")
         except BaseException:
             self._restore()
             raise

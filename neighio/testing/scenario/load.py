@@ -52,6 +52,7 @@ KEYS: Final[dict[str, type | tuple[type, ...]]] = {
     "exclusive": bool,
     "gc_thresh": list,
     "managed": bool,
+    "collection": bool,
     "role": str,
     "differs": str,
 }
@@ -204,6 +205,7 @@ class _File:
             exclusive=data.get("exclusive", False),
             gc_thresh=None if thresholds is None else (thresholds[0], thresholds[1], thresholds[2]),
             managed=data.get("managed", False),
+            collection=data.get("collection", False),
             role=role,
             differs=data.get("differs"),
         )

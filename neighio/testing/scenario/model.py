@@ -166,6 +166,8 @@ class Scenario:
         since, until: the kernel releases that it holds for: the first one, the first one no more.
         exclusive: it needs the machine's own gc_thresh*, which ``gc_thresh`` gives.
         managed: the machine's managed work matters; the beginning is right after one of its runs.
+        collection: the periodic collection matters. Only the expected trace says when it runs: the kernel
+            does not tell, so it is not played there.
         role: "client", or "host" where the kernel's answers for its own addresses are the point.
         differs: why it is meant to end differently on the engine; None: it is not.
         start: parameters and switches of the node's device.
@@ -185,6 +187,7 @@ class Scenario:
     exclusive: bool = False
     gc_thresh: tuple[int, int, int] | None = None
     managed: bool = False
+    collection: bool = False
     role: str = "client"
     differs: str | None = None
 

@@ -86,6 +86,8 @@ def _on_kernel(
     exclusive: list[int] = []
     for place, scenario in enumerate(scenarios):
         reason = holds_here(scenario)
+        if reason is None and scenario.collection:
+            reason = "the kernel does not tell when its periodic collection runs"
         if reason is None and scenario.exclusive:
             reason = why_not()
         if reason is not None:

@@ -212,12 +212,12 @@ def parse_confirm(text: str, node_ip: bytes) -> Confirm:
 def parse_admin(text: str, error: str | None) -> Admin:
     """``add|change|replace|append|del IP [lladdr L] [nud STATE] [protocol N] [router] [use] ...``."""
     words = text.split()
-    verb, ip, *rest = words if len(words) > 1 else [*words, "", ""]
+    verb, ip = [*words, "", ""][:2]
     if verb != "del" and verb not in VERBS:
         raise ValueError(f"{verb!r}: expected {', '.join(VERBS)} or del")
     flags = 0
     options: list[str] = []
-    following = iter(rest)
+    following = iter(words[2:])
     for word in following:
         if word in FLAGS:
             flags |= FLAGS[word]
