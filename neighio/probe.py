@@ -9,7 +9,6 @@ import trio
 
 from ._park import Token, park
 from .address import LinkAddress, format_ip
-from .core.constants import AF_INET, AF_INET6
 from .core.parameters import HZ_100
 from .errors import Unreachable
 
@@ -41,15 +40,16 @@ async def probe(
     driver = table._driver
     engine = driver.engine
     device = engine.node.devices[index]
-    retrans_time = max(engine.parameters(index, AF_INET if len(key) == 4 else AF_INET6).retrans_time, HZ_100)
     begun = driver.clock()
     neighbour = engine.begin_probe(index, key, begun)
+    retrans_time = max(engine.parameters(index, neighbour.family).retrans_time, HZ_100)
     record = driver.open_probe(index, key)
+    # Before anything is sent: what the sending brings about has to find it.
+    record.token = token = Token()
     try:
         engine.solicit_once(neighbour, begun, unicast=unicast, source=source)
         driver.pump()
         with trio.move_on_after(retrans_time):
-            record.token = token = Token()
             await park(token, record.forget)
         if not record.answers:
             raise Unreachable(f"{format_ip(key)} dev {device.name}: no answer in {retrans_time:g} s")

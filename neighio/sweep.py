@@ -148,21 +148,20 @@ class Sweep:
     async def run(self) -> None:
         """Ask everybody, round by round, until all have answered or had their tries."""
         try:
-            while self._round < self._tries and not self._complete.is_set():
-                self._round += 1
-                await self._ask([key for key in self._keys if key not in self._answers])
+            for tried in range(1, self._tries + 1):
+                await self._ask([key for key in self._keys if key not in self._answers], tried)
             with trio.move_on_after(self._interval):
                 await self._complete.wait()
             self._check_device()
             self._finished = True
         except NeighioError as error:
-            self._failure = error
+            self._failure = error.with_traceback(None)
         finally:
             if not self._finished and self._failure is None:
                 self._failure = trio.ClosedResourceError("the sweep has ended")
             self._wake_reader()
 
-    async def _ask(self, keys: Sequence[bytes]) -> None:
+    async def _ask(self, keys: Sequence[bytes], tried: int) -> None:
         clock = self._driver.clock
         step = 1 / self._rate
         due = clock()
@@ -179,6 +178,7 @@ class Sweep:
             if self._complete.is_set():
                 return
             if key not in self._answers:
+                self._round = tried
                 self._solicit(key)
                 due += step
 
