@@ -20,8 +20,6 @@ from .core.neighbour import Neighbour as Neighbour
 from .core.proxy import ProxyEntry as ProxyEntry
 from .device import AttachedDevice as AttachedDevice
 from .device import Device as Device
-from .driver import Idle as Idle
-from .driver import Published as Published
 from .errors import AdminError as AdminError
 from .errors import DeviceGone as DeviceGone
 from .errors import DuplicateAddress as DuplicateAddress
@@ -36,6 +34,8 @@ from .errors import TableFull as TableFull
 from .errors import Unreachable as Unreachable
 from .link.base import Link as Link
 from .probe import Reply as Reply
+from .publication import Idle as Idle
+from .publication import Published as Published
 from .reference import HeldNeighbour as HeldNeighbour
 from .states import NudState as NudState
 from .subscription import EventStream as EventStream

@@ -7,14 +7,12 @@ and the simulation stand on it; an asyncio shell could.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from .address import IPAddress, LinkAddress, format_ip, parse_ip
-from .core.cache import NeighbourCache
 from .core.constants import IFF_LOWER_UP, IFF_NOARP, IFF_UP
-from .core.engine import BUDGET, Engine, Scope, device_scope
+from .core.engine import Engine, Scope, device_scope
 from .core.events import (
     Answer,
     Change,
@@ -31,123 +29,17 @@ from .core.neighbour import Neighbour
 from .core.node import Device
 from .core.parameters import Parameters
 from .core.queue import Packet
-from .errors import DeviceGone, InvalidAddress, PacketDropped, SubscriberOverflow, Unreachable
+from .errors import DeviceGone, InvalidAddress, PacketDropped, Unreachable
 from .link.base import Link, LinkBusy, LinkDown, LinkFacts, LinkGone
+from .publication import Subscription
 
-__all__ = ["Driver", "Idle", "Outcome", "Published", "Subscription"]
+__all__ = ["Driver", "Outcome", "ProbeRecord"]
 
 FRAMES: Final = 64
 """How many frames one batch takes from a link."""
 
 Outcome: TypeAlias = "LinkAddress | BaseException | None"
 """What a waiter gets: a value, or an exception of its own."""
-
-
-class Idle(NamedTuple):
-    """A subscription has shown every entry that there was; from here on it shows changes."""
-
-    time: float
-
-
-Published: TypeAlias = NewNeighbour | DelNeighbour | Miss | Change | PacketFailed | Idle
-"""What a subscription yields."""
-
-
-class Subscription:
-    """A bounded view of what happens: the existing entries first, then :class:`Idle`, then changes.
-
-    The walk over the entries goes on as the consumer asks, up to 256 a step; a change to an entry that it
-    has not come to is not queued, for the walk will show it.
-    """
-
-    __slots__ = (
-        "_caches",
-        "_capacity",
-        "_driver",
-        "_queue",
-        "_row",
-        "_shown",
-        "closed",
-        "errors",
-        "overflowed",
-        "token",
-        "trace",
-    )
-
-    def __init__(self, driver: Driver, *, trace: bool, errors: bool, capacity: int) -> None:
-        self._driver = driver
-        self._capacity = capacity
-        self._queue: deque[Published] = deque()
-        self._caches: list[NeighbourCache] = list(driver.engine.caches.values())
-        self._row = 1
-        # How many at the head of the queue the walk put there: the capacity is for changes.
-        self._shown = 0
-        self.trace: bool = trace
-        self.errors: bool = errors
-        self.overflowed: bool = False
-        self.closed: bool = False
-        self.token: Hashable | None = None
-        """Whom to wake when there is something to take; the shell's."""
-
-    def take(self) -> Published | None:
-        """Return the next event, or None when there is none yet.
-
-        Raises:
-            SubscriberOverflow: the queue ran over; what it had held was yielded before.
-        """
-        if not self._queue and self._caches:
-            self._walk()
-        if self._queue:
-            self._shown = max(self._shown - 1, 0)
-            return self._queue.popleft()
-        if self.overflowed:
-            raise SubscriberOverflow(f"more than {self._capacity} events waited; subscribe again")
-        return None
-
-    def _walk(self) -> None:
-        """Queue snapshots of the next rows: of at least one entry, unless the walk ends."""
-        while self._caches and not self._queue:
-            cache = self._caches[0]
-            last = min(self._row + BUDGET, cache.store.top)
-            for row in range(self._row, last):
-                if not (cache.store.dead[row] or cache.store.untold[row] or cache.doomed(row)):
-                    self._queue.append(cache.snapshot(NewNeighbour, row))
-            self._row = last
-            if last == cache.store.top:
-                del self._caches[0]
-                self._row = 1
-        if not self._caches:
-            self._queue.append(Idle(self._driver.clock()))
-        self._shown = len(self._queue)
-
-    def _walked(self, family: int, row: int) -> bool:
-        for place, cache in enumerate(self._caches):
-            if cache.family == family:
-                return place == 0 and row < self._row
-        return True
-
-    def offer(self, event: NewNeighbour | DelNeighbour | Miss | Change | PacketFailed) -> None:
-        """Queue an event that happened, if this subscription is to see it."""
-        if isinstance(event, Change):
-            wanted = self.trace and self._walked(event.family, event.row)
-        elif isinstance(event, PacketFailed):
-            wanted = self.errors
-        else:
-            wanted = self._walked(event.family, event.row)
-        if not wanted or self.overflowed:
-            return
-        if len(self._queue) - self._shown >= self._capacity:
-            self.overflowed = True
-            self._caches.clear()
-        else:
-            self._queue.append(event)
-        self.notice()
-
-    def notice(self) -> None:
-        """Wake the consumer, if it waits."""
-        if self.token is not None:
-            token, self.token = self.token, None
-            self._driver.wake(token, None)
 
 
 class ProbeRecord:
@@ -292,7 +184,9 @@ class Driver:
     # -- subscriptions
 
     def subscribe(self, *, trace: bool, errors: bool, capacity: int) -> Subscription:
-        subscription = Subscription(self, trace=trace, errors=errors, capacity=capacity)
+        subscription = Subscription(
+            self.engine.caches.values(), self.clock, self.wake, trace=trace, errors=errors, capacity=capacity
+        )
         self.subscriptions.append(subscription)
         self._follow_trace()
         return subscription

@@ -7,7 +7,8 @@ from types import TracebackType
 import trio
 
 from ._park import Token, park
-from .driver import Driver, Published, Subscription
+from .driver import Driver
+from .publication import Published, Subscription
 
 __all__ = ["EventStream"]
 
@@ -63,6 +64,9 @@ class EventStream:
                     if not waited:
                         await trio.lowlevel.cancel_shielded_checkpoint()
                     return event
+                if subscription.walking:
+                    await trio.lowlevel.checkpoint()
+                    continue
                 token = Token()
                 subscription.token = token
                 await park(token, self._forget)

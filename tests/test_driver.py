@@ -32,9 +32,10 @@ from neighio.core.events import Answer, Change, DelNeighbour, NewNeighbour, Pack
 from neighio.core.neighbour import Neighbour
 from neighio.core.node import Address, Device
 from neighio.core.queue import Packet
-from neighio.driver import Driver, Idle, Outcome, Subscription
+from neighio.driver import Driver, Outcome
 from neighio.errors import DeviceGone, InvalidAddress, PacketDropped, SubscriberOverflow, Unreachable
 from neighio.link.base import FrameTooLong, LinkBusy, LinkDown, LinkGone
+from neighio.publication import Idle, Subscription
 from neighio.wire import arp
 
 OURS = LinkAddress("02:00:00:00:00:0a")
@@ -177,8 +178,9 @@ def keys(first: int, number: int) -> list[bytes]:
 def taken(subscription: Subscription) -> list[object]:
     """Everything that can be taken now."""
     found: list[object] = []
-    while (event := subscription.take()) is not None:
-        found.append(event)
+    while (event := subscription.take()) is not None or subscription.walking:
+        if event is not None:
+            found.append(event)
     return found
 
 

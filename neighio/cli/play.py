@@ -9,8 +9,8 @@ from typing import Final, Protocol
 import trio
 
 from ..core.events import Change
-from ..driver import Idle, Published
 from ..errors import Unreachable
+from ..publication import Idle, Published
 from ..states import NudState
 from ..subscription import EventStream
 from ..table import NeighbourTable, open_table
