@@ -69,7 +69,7 @@ class Cache:
 
     def _threshold(self, name: str, value: int) -> None:
         self._check()
-        if not 0 <= value < 2**31 or value != int(value):
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
             raise ValueError(f"{name}: {value!r} is out of range, expected 0 to {2**31 - 1}")
         setattr(self._cache, name, value)
 

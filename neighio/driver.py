@@ -360,7 +360,7 @@ class Driver:
         if link.name in self.names:
             raise InvalidAddress(f"device: {link.name} is attached already")
         device = self.engine.node.devices.get(link.index)
-        if device is not None and device.name != link.name and link.index not in self.links:
+        if device is not None and device.name != link.name:
             raise InvalidAddress(f"device: {link.name} has the index {link.index}, which is {device.name}'s")
         if device is None:
             device = Device(

@@ -13,7 +13,7 @@ import trio
 
 import neighio
 from neighio import NeighbourTable, NudState
-from neighio.driver import Published
+from neighio.publication import Published
 from neighio.testing import MemoryLink, ScriptedPeer, Segment
 
 OURS = "02:00:00:00:00:0a"

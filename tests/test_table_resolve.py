@@ -14,7 +14,7 @@ import neighio
 from neighio import NudState
 from neighio.core.constants import IFF_LOWER_UP, IFF_NOARP, IFF_POINTOPOINT, IFF_RUNNING, IFF_UP
 
-from .shell import ABSENT, OTHER, OURS, PEER, THEIRS, World, assert_nothing_is_left, world
+from .shell import ABSENT, OTHER, PEER, THEIRS, assert_nothing_is_left, world
 
 SHORT = {"retrans_time": 0.5, "base_reachable_time": 3.0, "delay_first_probe_time": 0.75}
 
@@ -296,5 +296,3 @@ async def test_the_first_hop_is_the_address_itself_on_the_link(autojump_clock: M
         for own in ("198.51.100.1", "0.0.0.0", "2001:db8::1", "nobody"):
             with pytest.raises(neighio.InvalidAddress, match="^ip: "):
                 await w.table.first_hop(own)
-
-

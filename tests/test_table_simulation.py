@@ -18,8 +18,8 @@ from trio.testing import MockClock
 import neighio
 from neighio.core.constants import NLM_F_CREATE, NLM_F_REPLACE, NUD_PROBE, NUD_REACHABLE, NUD_STALE
 from neighio.core.events import Change, DelNeighbour, Miss, NewNeighbour, PacketFailed
-from neighio.driver import Published
 from neighio.errors import NeighioError
+from neighio.publication import Published
 from neighio.testing import MemoryLink, ScriptedPeer, Segment, Simulation
 
 from .shell import ABSENT, OTHER, OURS, PEER, THEIRS, collect, packet
