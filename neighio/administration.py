@@ -67,7 +67,7 @@ class Cache:
         self._check = check
         self._cache = cache
 
-    def _threshold(self, name: str, value: int) -> None:
+    def _threshold(self, name: str, value: object) -> None:
         self._check()
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
             raise ValueError(f"{name}: {value!r} is out of range, expected 0 to {2**31 - 1}")
@@ -189,7 +189,7 @@ class Administration:
         return driver.engine.parameters(index, _family(family)).as_dict()
 
     @trio.lowlevel.enable_ki_protection
-    def set(self, dev: str | None, family: int = 4, **changes: float) -> None:
+    def set(self, dev: str | None, family: int = 4, /, **changes: float) -> None:
         """Change parameters and switches of a device, or with None the defaults: all of them or none.
 
         Names are those of /proc/sys/net/ipv4/neigh and ipv4/conf without ``_ms``; times are seconds.

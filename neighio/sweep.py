@@ -148,6 +148,7 @@ class Sweep:
     async def run(self) -> None:
         """Ask everybody, round by round, until all have answered or had their tries."""
         try:
+            await trio.lowlevel.checkpoint()
             for tried in range(1, self._tries + 1):
                 await self._ask([key for key in self._keys if key not in self._answers], tried)
             with trio.move_on_after(self._interval):
@@ -162,6 +163,7 @@ class Sweep:
             self._wake_reader()
 
     async def _ask(self, keys: Sequence[bytes], tried: int) -> None:
+        await trio.lowlevel.checkpoint()
         clock = self._driver.clock
         step = 1 / self._rate
         due = clock()

@@ -182,7 +182,7 @@ class NeighbourTable(Administration):
                     # A device that came back at once, under the same index, has a timer of its own there.
                     if self._timers[scope] is timer:
                         del self._timers[scope]
-            while driver.timers(scope):
+            while driver.timers(scope):  # noqa: ASYNC110
                 await trio.lowlevel.checkpoint()
 
     # -- devices
@@ -233,10 +233,11 @@ class NeighbourTable(Administration):
                 mirror = KernelMirror(self._driver, lambda index: self._end_device(self._attached.get(index)))
                 try:
                     await mirror.open()
-                except BaseException as error:
+                except OSError as error:
                     mirror.close()
-                    if isinstance(error, OSError):
-                        raise NeighioError(f"no rtnetlink here ({error.strerror})") from error
+                    raise NeighioError(f"no rtnetlink here ({error.strerror})") from error
+                except BaseException:
+                    mirror.close()
                     raise
                 self._mirror = mirror
                 self._nursery.start_soon(self._guarded, mirror.follow)
@@ -277,7 +278,7 @@ class NeighbourTable(Administration):
         driver = self._driver
         while True:
             await link.wait_readable()
-            while driver.links.get(link.index) is link and driver.drain(link.index):
+            while driver.links.get(link.index) is link and driver.drain(link.index):  # noqa: ASYNC110
                 await trio.lowlevel.checkpoint()
 
     def _end_device(self, attached: AttachedDevice | None) -> None:
@@ -503,7 +504,7 @@ class NeighbourTable(Administration):
             scope.cancel()
             with trio.CancelScope(shield=True):
                 await ended.wait()
-                while sweep.end_slice(keep=keep):
+                while sweep.end_slice(keep=keep):  # noqa: ASYNC110
                     await trio.lowlevel.checkpoint()
 
     # -- neighbours
@@ -642,7 +643,7 @@ async def open_table(
             await nursery.start(table.serve)
             try:
                 yield table
-            except BaseException as error:
+            except BaseException as error:  # noqa: ASYNC103  # it is raised below
                 # Cancellations are the nursery's to judge. What is the caller's own goes past it: a cancel
                 # scope takes groups apart and builds others.
                 if _has_cancellation(error):

@@ -179,7 +179,8 @@ async def test_a_hook_sees_what_is_being_made(hook: str, autojump_clock: MockClo
     def look(found: Any) -> None:
         seen.append((found.ip, found.dead) if hook == "neigh_construct" else found.ucast_solicit)
 
-    async with world(**{hook: look}) as w:
+    hooks: Any = {hook: look}
+    async with world(**hooks) as w:
         await w.table.resolve(PEER)
         await w.table.resolve(PEER)
     assert seen == [(PEER, True) if hook == "neigh_construct" else 3]

@@ -172,7 +172,7 @@ async def test_it_asks_from_an_own_address_or_from_none(autojump_clock: MockCloc
         assert requests(w)[-1][1] == bytes(4)
         await w.table.probe(PEER, source="198.51.100.1")
         for foreign in ("198.51.100.9", "127.0.0.1", "::1", "x"):
-            with pytest.raises(neighio.InvalidAddress, match="^source: "):
+            with pytest.raises(neighio.InvalidAddress, match=r"^source: "):
                 await w.table.probe(PEER, source=foreign)
         assert w.frames() == 2
 

@@ -99,7 +99,7 @@ async def test_a_packet_waits_for_the_address_and_is_sent(autojump_clock: MockCl
 
 async def test_who_is_not_there_is_unreachable(autojump_clock: MockClock) -> None:
     async with world(parameters=SHORT) as w:
-        with w.table.neighbour(ABSENT) as held, pytest.raises(neighio.Unreachable, match="198.51.100.66"):
+        with w.table.neighbour(ABSENT) as held, pytest.raises(neighio.Unreachable, match=r"198\.51\.100\.66"):
             await held.send(packet())
         assert w.table.statistics().counters == {"packets_failed": 1}
         assert_nothing_is_left(w.table)

@@ -37,5 +37,5 @@ def test_a_state_is_a_name_or_bits(value: int | str, bits: int) -> None:
 
 @pytest.mark.parametrize("value", ["", "asleep", "reachable stale", -1, 256])
 def test_anything_else_is_refused(value: int | str) -> None:
-    with pytest.raises(ValueError, match="^nud: "):
+    with pytest.raises(ValueError, match=r"^nud: "):
         parse_nud(value)

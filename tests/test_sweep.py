@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -54,12 +55,14 @@ async def test_everybody_is_asked_once_in_random_order_and_who_answers_is_yielde
 
 
 async def test_own_and_broadcast_addresses_are_left_out(autojump_clock: MockClock) -> None:
-    async with world(answers=False) as w:
-        async with w.table.sweep("198.51.100.0/24", tries=1, interval=0.0) as sweeping:
-            assert await replies(sweeping) == []
-            assert sweeping.progress().total == 254
-            assert not {"198.51.100.1", "198.51.100.255"} & set(sweeping.absent)
-            assert "198.51.100.0" in sweeping.absent
+    async with (
+        world(answers=False) as w,
+        w.table.sweep("198.51.100.0/24", tries=1, interval=0.0) as sweeping,
+    ):
+        assert await replies(sweeping) == []
+        assert sweeping.progress().total == 254
+        assert not {"198.51.100.1", "198.51.100.255"} & set(sweeping.absent)
+        assert "198.51.100.0" in sweeping.absent
 
 
 async def test_requests_are_paced(autojump_clock: MockClock) -> None:
@@ -106,7 +109,7 @@ async def test_who_does_not_answer_is_asked_again_after_the_interval(autojump_cl
             times.setdefault(ip, []).append(when)
         assert len(times.pop(PEER)) == 1
         for tries in times.values():
-            gaps = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
+            gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
             assert gaps == pytest.approx([0.25, 0.25], abs=0.002) and min(gaps) >= 0.25 - 1e-9
 
 
@@ -142,23 +145,25 @@ async def test_leaving_the_block_ends_the_sweep(how: str, autojump_clock: MockCl
         pass
 
     async with world() as w:
-        error: BaseException | None = None
+        error, left = Own(), None
+        sweeping: neighio.Sweep | None = None
         try:
             with trio.CancelScope() as scope:
                 async with w.table.sweep("198.51.100.0/24", rate=100.0) as sweeping:
                     if how != "unread":
                         await anext(sweeping)
                     if how == "exception":
-                        error = Own()
                         raise error
                     if how == "cancelled":
                         scope.cancel()
                         await trio.sleep_forever()
         except Own as caught:
-            assert caught is error
+            left = caught
+        assert left is (error if how == "exception" else None)
         sent = w.frames()
         assert w.table.arp.statistics().entries == 0
         assert_nothing_is_left(w.table)
+        assert sweeping is not None
         with pytest.raises(trio.ClosedResourceError, match="the sweep has ended"):
             await replies(sweeping)
         assert sweeping.absent == ()
@@ -297,13 +302,16 @@ async def test_a_device_that_goes_ends_the_sweep(how: str, when: float, autojump
 
 
 async def test_one_task_reads(autojump_clock: MockClock) -> None:
-    async with world(answers=False) as w:
-        async with w.table.sweep("198.51.100.0/29") as sweeping, trio.open_nursery() as nursery:
-            nursery.start_soon(replies, sweeping)
-            await trio.testing.wait_all_tasks_blocked()
-            with pytest.raises(trio.BusyResourceError):
-                await anext(sweeping)
-            nursery.cancel_scope.cancel()
+    async with (
+        world(answers=False) as w,
+        w.table.sweep("198.51.100.0/29") as sweeping,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(replies, sweeping)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            await anext(sweeping)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_network_may_be_empty_or_one_address(autojump_clock: MockClock) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from pytest import RaisesExc, RaisesGroup
 from trio.testing import MockClock
 
 import neighio
@@ -159,7 +158,8 @@ async def test_a_hooks_exception_refuses_the_neighbour_and_is_the_cause(
     def refuse(_: object) -> None:
         raise refusal
 
-    async with world(**{hook: refuse}) as w:
+    hooks: Any = {hook: refuse}
+    async with world(**hooks) as w:
 
         async def sweep() -> None:
             async with w.table.sweep("198.51.100.0/29") as sweeping:
@@ -294,7 +294,7 @@ async def test_beside_a_cancellation_a_bodys_own_exception_stays(autojump_clock:
         finally:
             raise ValueError("own")
 
-    with RaisesGroup(RaisesExc(ValueError, match="own")), trio.CancelScope() as scope:
+    with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="own")), trio.CancelScope() as scope:
         async with world(), trio.open_nursery() as nursery:
             nursery.start_soon(fail)
             nursery.start_soon(trio.sleep_forever)
@@ -327,18 +327,21 @@ async def test_a_bug_cancels_the_body_and_tells_it_of_nothing_else(
 ) -> None:
     break_engine(monkeypatch)
     seen: list[type] = []
-    with pytest.raises(neighio.InternalError):
+
+    async def wait(table: NeighbourTable, host: int) -> None:
+        try:
+            await table.resolve(f"198.51.100.{host}")
+        except BaseException as error:
+            seen.append(type(error))
+            raise
+
+    async def use() -> None:
         async with world() as w, trio.open_nursery() as nursery:
-
-            async def wait(host: int) -> None:
-                try:
-                    await w.table.resolve(f"198.51.100.{host}")
-                except BaseException as error:
-                    seen.append(type(error))
-                    raise
-
             for host in range(2, 22):
-                nursery.start_soon(wait, host)
+                nursery.start_soon(wait, w.table, host)
+
+    with pytest.raises(neighio.InternalError):
+        await use()
     assert seen == [trio.Cancelled] * 20
 
 
@@ -349,7 +352,7 @@ async def test_a_bug_in_a_served_table_leaves_serve_and_closes_the_table(
     segment = Segment(trio.current_time)
     table = NeighbourTable(segment.attach(OURS, name="va"))
     other = segment.attach("02:00:00:00:00:0d")
-    with RaisesGroup(neighio.InternalError):
+    with pytest.RaisesGroup(neighio.InternalError):
         async with trio.open_nursery() as nursery:
             await nursery.start(table.serve)
             other.send(b"\xff" * 60)
@@ -362,7 +365,7 @@ async def test_a_bug_and_the_bodys_own_exception_leave_together(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_engine(monkeypatch)
-    with RaisesGroup(neighio.InternalError, RaisesExc(ValueError, match="own")):
+    with pytest.RaisesGroup(neighio.InternalError, pytest.RaisesExc(ValueError, match="own")):
         async with world() as w:
             try:
                 await w.table.resolve(PEER)
@@ -373,13 +376,12 @@ async def test_a_bug_and_the_bodys_own_exception_leave_together(
 async def test_a_bug_in_a_timer_is_one_too(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Engine, "handle_timers", fail)
     with pytest.raises(neighio.InternalError, match="_run_timers"):
         async with world(answers=False) as w:
-
-            def fail(*_: object) -> None:
-                raise ZeroDivisionError
-
-            monkeypatch.setattr(Engine, "handle_timers", fail)
             await w.table.resolve(PEER)
 
 
@@ -400,7 +402,7 @@ def test_a_table_checks_what_it_is_given_and_does_nothing_else() -> None:
         ({"parameters": {"retrans_time": -1}}, "retrans_time: -1 is out of range"),
     ):
         with pytest.raises(ValueError, match=match):
-            NeighbourTable(**refused)  # type: ignore[arg-type]
+            NeighbourTable(**refused)
     with pytest.raises(neighio.InvalidAddress, match="is no interface name"):
         NeighbourTable("no/such")
     assert repr(NeighbourTable("eth0", families=iter([4]))) == "<NeighbourTable new>"

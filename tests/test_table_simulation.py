@@ -28,6 +28,8 @@ SEED = 7
 SECOND = "198.51.100.3"
 
 Step = tuple[float, str, tuple[Any, ...], dict[str, Any]]
+Told = tuple[object, ...]
+Sent = tuple[float, str, bytes]
 
 
 def step(when: float, verb: str, *arguments: Any, **options: Any) -> Step:
@@ -73,8 +75,6 @@ class OnSimulation:
 class OnTable:
     """The verbs of a scenario, for a table: what would wait does so in a task of its own."""
 
-    FLAGS = {"managed": 0x100, "extern_learn": 0x10}
-
     def __init__(
         self, table: neighio.NeighbourTable, nursery: trio.Nursery, link: MemoryLink, peer: ScriptedPeer
     ) -> None:
@@ -107,7 +107,7 @@ class OnTable:
             neighbour.confirm()
 
     def replace(self, ip: str, lladdr: str | None, nud: int, flags: int = 0) -> None:
-        words: Any = {word: True for word, bit in self.FLAGS.items() if flags & bit}
+        words: Any = {"managed": bool(flags & 0x100), "extern_learn": bool(flags & 0x10)}
         self.table.replace(ip, "va", lladdr, nud=nud, **words)
 
     def delete(self, ip: str) -> None:
@@ -231,7 +231,7 @@ SCENARIOS: dict[str, list[Step]] = {
 }
 
 
-def told(event: Published) -> tuple[object, ...] | None:
+def told(event: Published) -> Told | None:
     """All that an event says, to the microsecond."""
     if isinstance(event, PacketFailed):
         return (round(event.time, 6), "failed", event.ip, event.device, event.error, event.reported)
@@ -241,11 +241,11 @@ def told(event: Published) -> tuple[object, ...] | None:
     return None
 
 
-def frames(segment: Segment) -> list[tuple[float, str, bytes]]:
+def frames(segment: Segment) -> list[Sent]:
     return [(round(sent.time, 6), sent.sender, sent.frame) for sent in segment.frames]
 
 
-def play_simulation(steps: list[Step], delay: float) -> tuple[list[object], list[object]]:
+def play_simulation(steps: list[Step], delay: float) -> tuple[list[Told], list[Sent]]:
     sim = Simulation(seed=SEED, trace=True)
     peer = ScriptedPeer(sim.segment, THEIRS, [PEER, SECOND], delay=delay)
     world = OnSimulation(sim, sim.add_device("va", OURS), peer)
@@ -254,10 +254,10 @@ def play_simulation(steps: list[Step], delay: float) -> tuple[list[object], list
         act(world, verb, arguments, options)
     sim.run(0.001)
     events = [found for output in sim.outputs if (found := told(output)) is not None]  # type: ignore[arg-type]
-    return events, list(frames(sim.segment))
+    return events, frames(sim.segment)
 
 
-async def play_table(steps: list[Step], delay: float) -> tuple[list[object], list[object]]:
+async def play_table(steps: list[Step], delay: float) -> tuple[list[Told], list[Sent]]:
     segment = Segment(trio.current_time)
     peer = ScriptedPeer(segment, THEIRS, [PEER, SECOND], delay=delay)
     link = segment.attach(OURS, name="va")
@@ -272,7 +272,7 @@ async def play_table(steps: list[Step], delay: float) -> tuple[list[object], lis
                 act(world, verb, arguments, options)
             await trio.sleep(0.001)
             nursery.cancel_scope.cancel()
-    return [found for event in events if (found := told(event)) is not None], list(frames(segment))
+    return [found for event in events if (found := told(event)) is not None], frames(segment)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.00123], ids=["answers at once", "answers late"])
