@@ -145,7 +145,7 @@ class Sweep:
 
     # -- sending
 
-    async def run(self) -> None:
+    async def run(self) -> None:  # noqa: ASYNC910
         """Ask everybody, round by round, until all have answered or had their tries."""
         try:
             await trio.lowlevel.checkpoint()
