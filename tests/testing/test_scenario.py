@@ -131,6 +131,13 @@ def test_an_age_that_is_off_differs(scenario: Scenario, trace: Trace) -> None:
     assert not compare(scenario, trace, changed(trace, 2, text=text.replace("1.20", "1.40"))).identical
 
 
+def test_what_may_come_after_the_end_is_not_missed(scenario: Scenario, trace: Trace) -> None:
+    late = Line(1.99, "!", "198.51.100.2", "FAILED probes 6 refcnt 1")
+    longer = replace(trace, lines=[*trace.lines, late])
+    assert compare(scenario, longer, trace).identical
+    assert compare(scenario, trace, longer).identical
+
+
 def test_lines_of_the_host_role_wait_and_do_not_differ(scenario: Scenario, trace: Trace) -> None:
     answer = Line(0.1, ">", "198.51.100.2", "arp reply to 02:00:00:00:00:0b 198.51.100.1 is-at (host)")
     expected = replace(trace, lines=[*trace.lines[:1], answer, *trace.lines[1:]])

@@ -73,9 +73,11 @@ def compare(scenario: Scenario, expected: Trace, seen: Trace, *, slack: float = 
     """Compare what was seen with what was expected.
 
     The lines of one neighbour have to come in the same order, and so have all deletions; those of different
-    neighbours may swap as far as their times allow. ``slack``: seconds beyond the timers' lateness.
+    neighbours may swap as far as their times allow. What may as well come after the end is not missed.
+    ``slack``: seconds beyond the timers' lateness.
     """
     allowed = _tolerances(scenario, expected.lines)
+    allowed_seen = _tolerances(scenario, seen.lines)
     rows: list[_Row] = []
     ours, theirs = _by_neighbour(expected.lines), _by_neighbour(seen.lines)
     for key in dict.fromkeys([*ours, *theirs]):
@@ -98,9 +100,12 @@ def compare(scenario: Scenario, expected: Trace, seen: Trace, *, slack: float = 
                 continue
             for i in left[i1:i2]:
                 one = expected.lines[i]
-                rows.append((i, one.time, "h" if one.host else "-", one, None))
+                if one.time + allowed[i][0] + slack < scenario.lasts:
+                    rows.append((i, one.time, "h" if one.host else "-", one, None))
             for j in right[j1:j2]:
                 other = seen.lines[j]
+                if other.time + allowed_seen[j][0] + slack >= scenario.lasts:
+                    continue
                 place = sum(line.time <= other.time for line in expected.lines) - 0.5
                 rows.append((place, other.time, "h" if other.host else "+", None, other))
     rows.extend(_deletions_out_of_order(expected.lines, seen.lines))

@@ -197,6 +197,8 @@ class _Stage:
                 return self.trace, f"the step at {step.at:g} was {late:.3f} s late"
             self._perform(step.action)
         self._run_until(self.beginning + self.scenario.lasts)
+        if self.watch.blurred:
+            self.disturbance = "frames and notifications were read too late to tell their order"
         drawn = self.trace.drawn
         if drawn and abs(self._table().reachable_time - drawn[-1]) > 0.0005:
             self.disturbance = "reachable_time was drawn anew meanwhile"

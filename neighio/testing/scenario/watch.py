@@ -48,12 +48,14 @@ class Watch:
     which they became readable.
 
     Attributes:
+        blurred: we came too late to see the order of some frame and notifications.
         beats: when the machine's managed work ran, seconds; see :meth:`listen_to_beats`.
     """
 
     def __init__(self, node: Namespace, device: str) -> None:
         self._index = node.link(device).index
         self.beats: list[float] = []
+        self.blurred: bool = False
         self._clocks = time.time() - time.monotonic()
         self._others: list[socket.socket] = []
         self._stack = contextlib.ExitStack()
@@ -94,18 +96,22 @@ class Watch:
     def poll(self, seconds: float) -> list[Seen]:
         """Wait at most so long for something to happen; return what did."""
         found: list[Seen] = []
+        told = 0
         for descriptor, _ in self._epoll.poll(seconds):
             if descriptor == self._monitor.fileno():
                 self._read_monitor(found)
+                told = len(found)
             elif descriptor == self._capture.fileno():
                 self._read_capture(found)
+                # Which of the notifications the frame came after cannot be told any more.
+                self.blurred = self.blurred or 1 < told < len(found)
             elif self._metronome is not None and descriptor == self._metronome.fileno():
                 self.beats.extend(when - _JIFFY for when, _ in self._frames(self._metronome))
         return found
 
     def _read_monitor(self, found: list[Seen]) -> None:
-        now = time.monotonic()
         while True:
+            now = time.monotonic()
             try:
                 data, (port, _) = self._monitor.recvfrom(65536)
             except BlockingIOError:
