@@ -134,7 +134,11 @@ async def test_while_a_hook_runs_nothing_can_be_released(autojump_clock: MockClo
     refused: list[str] = []
 
     def hook(_: object) -> None:
-        for use in (lambda: held[0].release(), lambda: held[0].confirm(), lambda: w.table.arp):
+        for use in (
+            lambda: held[0].release(),
+            lambda: held[0].confirm(),
+            lambda: held[0].send(packet()).send(None),
+        ):
             try:
                 use()
             except trio.BusyResourceError as error:
