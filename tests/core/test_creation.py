@@ -285,20 +285,110 @@ OWN_SUBNET_BROADCAST = bytes((198, 51, 100, 255))
 CONSTRUCTOR = [
     # device, key -> key, state, type, lladdr; the first row that matches decides
     ("no header", ETHERNET, {"header": False}, HOST, HOST, NUD_NOARP, RTN_UNICAST, bytes(6)),
-    ("no header, multicast", ETHERNET, {"header": False}, b"\xe0\0\0\xfb", b"\xe0\0\0\xfb", NUD_NOARP, RTN_MULTICAST, bytes(6)),
-    ("multicast", ETHERNET, {}, b"\xe0\0\0\xfb", b"\xe0\0\0\xfb", NUD_NOARP, RTN_MULTICAST, bytes.fromhex("01005e0000fb")),
-    ("multicast, 23 bits", ETHERNET, {}, b"\xef\xff\x01\x02", b"\xef\xff\x01\x02", NUD_NOARP, RTN_MULTICAST, bytes.fromhex("01005e7f0102")),
-    ("multicast on IFF_NOARP", ETHERNET | IFF_NOARP, {}, b"\xe0\0\0\xfb", b"\xe0\0\0\xfb", NUD_NOARP, RTN_MULTICAST, bytes.fromhex("01005e0000fb")),
+    (
+        "no header, multicast",
+        ETHERNET,
+        {"header": False},
+        b"\xe0\0\0\xfb",
+        b"\xe0\0\0\xfb",
+        NUD_NOARP,
+        RTN_MULTICAST,
+        bytes(6),
+    ),
+    (
+        "multicast",
+        ETHERNET,
+        {},
+        b"\xe0\0\0\xfb",
+        b"\xe0\0\0\xfb",
+        NUD_NOARP,
+        RTN_MULTICAST,
+        bytes.fromhex("01005e0000fb"),
+    ),
+    (
+        "multicast, 23 bits",
+        ETHERNET,
+        {},
+        b"\xef\xff\x01\x02",
+        b"\xef\xff\x01\x02",
+        NUD_NOARP,
+        RTN_MULTICAST,
+        bytes.fromhex("01005e7f0102"),
+    ),
+    (
+        "multicast on IFF_NOARP",
+        ETHERNET | IFF_NOARP,
+        {},
+        b"\xe0\0\0\xfb",
+        b"\xe0\0\0\xfb",
+        NUD_NOARP,
+        RTN_MULTICAST,
+        bytes.fromhex("01005e0000fb"),
+    ),
     ("IFF_NOARP", ETHERNET | IFF_NOARP, {}, HOST, HOST, NUD_NOARP, RTN_UNICAST, MAC),
-    ("IFF_NOARP, broadcast key", ETHERNET | IFF_NOARP, {}, OWN_SUBNET_BROADCAST, OWN_SUBNET_BROADCAST, NUD_NOARP, RTN_BROADCAST, MAC),
+    (
+        "IFF_NOARP, broadcast key",
+        ETHERNET | IFF_NOARP,
+        {},
+        OWN_SUBNET_BROADCAST,
+        OWN_SUBNET_BROADCAST,
+        NUD_NOARP,
+        RTN_BROADCAST,
+        MAC,
+    ),
     ("loopback", ETHERNET | IFF_LOOPBACK, {}, HOST, bytes(4), NUD_NOARP, RTN_BROADCAST, MAC),
-    ("subnet broadcast", ETHERNET, {}, OWN_SUBNET_BROADCAST, OWN_SUBNET_BROADCAST, NUD_NOARP, RTN_BROADCAST, BROADCAST),
-    ("subnet network", ETHERNET, {}, bytes((198, 51, 100, 0)), bytes((198, 51, 100, 0)), NUD_NONE, RTN_UNICAST, bytes(6)),
-    ("limited broadcast", ETHERNET, {}, b"\xff\xff\xff\xff", b"\xff\xff\xff\xff", NUD_NOARP, RTN_BROADCAST, BROADCAST),
+    (
+        "subnet broadcast",
+        ETHERNET,
+        {},
+        OWN_SUBNET_BROADCAST,
+        OWN_SUBNET_BROADCAST,
+        NUD_NOARP,
+        RTN_BROADCAST,
+        BROADCAST,
+    ),
+    (
+        "subnet network",
+        ETHERNET,
+        {},
+        bytes((198, 51, 100, 0)),
+        bytes((198, 51, 100, 0)),
+        NUD_NONE,
+        RTN_UNICAST,
+        bytes(6),
+    ),
+    (
+        "limited broadcast",
+        ETHERNET,
+        {},
+        b"\xff\xff\xff\xff",
+        b"\xff\xff\xff\xff",
+        NUD_NOARP,
+        RTN_BROADCAST,
+        BROADCAST,
+    ),
     ("point-to-point", ETHERNET | IFF_POINTOPOINT, {}, HOST, bytes(4), NUD_NOARP, RTN_BROADCAST, BROADCAST),
     ("host", ETHERNET, {}, HOST, HOST, NUD_NONE, RTN_UNICAST, bytes(6)),
-    ("own address", ETHERNET, {}, bytes((198, 51, 100, 1)), bytes((198, 51, 100, 1)), NUD_NONE, RTN_LOCAL, bytes(6)),
-    ("other subnet's broadcast", ETHERNET, {}, bytes((203, 0, 113, 255)), bytes((203, 0, 113, 255)), NUD_NONE, RTN_UNICAST, bytes(6)),
+    (
+        "own address",
+        ETHERNET,
+        {},
+        bytes((198, 51, 100, 1)),
+        bytes((198, 51, 100, 1)),
+        NUD_NONE,
+        RTN_LOCAL,
+        bytes(6),
+    ),
+    (
+        "other subnet's broadcast",
+        ETHERNET,
+        {},
+        bytes((203, 0, 113, 255)),
+        bytes((203, 0, 113, 255)),
+        NUD_NONE,
+        RTN_UNICAST,
+        bytes(6),
+    ),
 ]
 
 
@@ -320,7 +410,9 @@ def test_the_type_is_what_the_address_was_when_the_entry_was_made() -> None:
     engine = engine_with(ETHERNET)
     late = bytes((203, 0, 113, 255))
     entry = engine.neighbour(3, late, 51.0)
-    engine.new_neighbour(3, late, 51.0, lladdr=bytes.fromhex("02000000000b"), state=NUD_STALE, nlm_flags=REPLACE)
+    engine.new_neighbour(
+        3, late, 51.0, lladdr=bytes.fromhex("02000000000b"), state=NUD_STALE, nlm_flags=REPLACE
+    )
     engine.add_address(3, Address(bytes((203, 0, 113, 1)), 24), 52.0)
     assert (entry.type, entry.nud_state) == (RTN_UNICAST, NUD_STALE)
 
@@ -334,7 +426,9 @@ def test_every_ipv4_address_behind_a_point_to_point_device_is_one_entry() -> Non
     assert engine.caches[2].statistics.allocs == 1  # the output path looks up the one key there is
 
 
-def test_an_administrators_duplicate_on_a_point_to_point_device_is_thrown_away_and_the_old_one_taken() -> None:
+def test_an_administrators_duplicate_on_a_point_to_point_device_is_thrown_away_and_the_old_one_taken() -> (
+    None
+):
     """EXCL looks for the address as given, the constructor then makes it 0.0.0.0 (2.4)."""
     engine = engine_with(ETHERNET | IFF_POINTOPOINT)
     arp = engine.caches[2]
@@ -451,7 +545,7 @@ def test_a_failure_at_this_step_undoes_the_earlier_ones(
 
 @pytest.mark.parametrize("fail", [step[1] for step in STEPS], ids=[step[0] for step in STEPS])
 def test_after_a_failure_at_this_step_the_same_creation_succeeds(
-    fail: Callable[[Simulation, pytest.MonkeyPatch], None]
+    fail: Callable[[Simulation, pytest.MonkeyPatch], None],
 ) -> None:
     sim = node()
     with pytest.MonkeyPatch.context() as broken:

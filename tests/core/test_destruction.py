@@ -144,7 +144,9 @@ TRIGGERS = [
     Trigger("IFF_NOARP toggled", turn_noarp_on, NOTHING, BOTH),
     Trigger("last IPv4 address removed", remove_every_address, NOTHING, NOTHING),
     Trigger("detached", detach, NOTHING, NOTHING),
-    Trigger("carrier lost", lose_the_carrier, frozenset(NEVER_FLUSHED_WITH_THE_CARRIER), frozenset({"permanent"})),
+    Trigger(
+        "carrier lost", lose_the_carrier, frozenset(NEVER_FLUSHED_WITH_THE_CARRIER), frozenset({"permanent"})
+    ),
 ]
 EVERY_TRIGGER = pytest.mark.parametrize("trigger", TRIGGERS, ids=[trigger.name for trigger in TRIGGERS])
 
@@ -264,7 +266,9 @@ HELD = [
 ]
 
 
-@pytest.mark.parametrize(("state", "becomes", "told"), [row[1:] for row in HELD], ids=[row[0] for row in HELD])
+@pytest.mark.parametrize(
+    ("state", "becomes", "told"), [row[1:] for row in HELD], ids=[row[0] for row in HELD]
+)
 def test_a_flushed_entry_that_is_held_elsewhere_becomes_noarp_or_none_and_dead(
     state: int, becomes: int, told: str
 ) -> None:
@@ -417,7 +421,9 @@ def test_after_the_mac_address_changed_solicitations_carry_the_new_one() -> None
     assert str(pending.outcome) == PEER
 
 
-def test_after_the_carrier_came_back_what_was_flushed_resolves_anew_and_permanent_entries_still_serve() -> None:
+def test_after_the_carrier_came_back_what_was_flushed_resolves_anew_and_permanent_entries_still_serve() -> (
+    None
+):
     """Scenario 221."""
     sim = node()
     ScriptedPeer(sim.segment, PEER, "198.51.100.7")
@@ -454,7 +460,9 @@ DELETION = [
 ]
 
 
-@pytest.mark.parametrize(("state", "flags", "told"), [row[1:] for row in DELETION], ids=[row[0] for row in DELETION])
+@pytest.mark.parametrize(
+    ("state", "flags", "told"), [row[1:] for row in DELETION], ids=[row[0] for row in DELETION]
+)
 def test_a_deletion_fails_the_entry_and_then_takes_it_out(state: int, flags: int, told: list[str]) -> None:
     sim = node()
     add(sim, "198.51.100.7", state, flags=flags)
@@ -467,7 +475,16 @@ def test_a_deletion_fails_the_entry_and_then_takes_it_out(state: int, flags: int
 
 @pytest.mark.parametrize(
     ("state", "failed"),
-    [(NUD_INCOMPLETE, 1), (NUD_PROBE, 1), (NUD_REACHABLE, 0), (NUD_STALE, 0), (NUD_DELAY, 0), (NUD_PERMANENT, 0), (NUD_NONE, 0), (NUD_FAILED, 0)],
+    [
+        (NUD_INCOMPLETE, 1),
+        (NUD_PROBE, 1),
+        (NUD_REACHABLE, 0),
+        (NUD_STALE, 0),
+        (NUD_DELAY, 0),
+        (NUD_PERMANENT, 0),
+        (NUD_NONE, 0),
+        (NUD_FAILED, 0),
+    ],
 )
 def test_res_failed_counts_the_deletion_of_incomplete_and_probe_only(state: int, failed: int) -> None:
     sim = node()
@@ -524,7 +541,9 @@ BROADCAST_KEYS = [
 ]
 
 
-@pytest.mark.parametrize(("state", "told", "stays"), [row[1:] for row in BROADCAST_KEYS], ids=[row[0] for row in BROADCAST_KEYS])
+@pytest.mark.parametrize(
+    ("state", "told", "stays"), [row[1:] for row in BROADCAST_KEYS], ids=[row[0] for row in BROADCAST_KEYS]
+)
 def test_what_is_not_valid_at_a_new_broadcast_address_is_forgotten(
     state: int, told: list[str], stays: bool
 ) -> None:

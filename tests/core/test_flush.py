@@ -61,7 +61,9 @@ ONE_STEP = 256
 class Doomed:
     """An engine, with one device of so many STALE entries, which is then flushed; no slice has run yet."""
 
-    def __init__(self, count: int = 600, *, flush: str = "all", before: Callable[[Doomed], None] | None = None) -> None:
+    def __init__(
+        self, count: int = 600, *, flush: str = "all", before: Callable[[Doomed], None] | None = None
+    ) -> None:
         self.engine = Engine(now=NOW)
         self.device = Device("va", 1, bytes.fromhex("02000000000a"), flags=ETHERNET)
         self.engine.attach(self.device, NOW)
@@ -500,9 +502,7 @@ class Life:
         for _ in range(self.large):
             self.ballast += 1
             one = bytes((198, 19)) + self.ballast.to_bytes(2, "big")
-            self.engine.new_neighbour(
-                1, one, now, lladdr=bytes(6), state=NUD_STALE, nlm_flags=REPLACE
-            )
+            self.engine.new_neighbour(1, one, now, lladdr=bytes(6), state=NUD_STALE, nlm_flags=REPLACE)
         self.note()
 
     def note(self) -> None:
@@ -525,7 +525,12 @@ class Life:
     def table(self) -> dict[bytes, tuple[object, ...]]:
         store = self.cache.store
         return {
-            store.key_of(row): (store.nud_state[row], self.cache.lladdr(row), store.updated[row], store.flags[row])
+            store.key_of(row): (
+                store.nud_state[row],
+                self.cache.lladdr(row),
+                store.updated[row],
+                store.flags[row],
+            )
             for row in self.cache.rows()
             if store.key_of(row)[1] != 19
         }
@@ -540,7 +545,17 @@ class FlushMachine(RuleBasedStateMachine):
 
     keys = st.integers(0, 7).map(key)
     states = st.sampled_from(
-        [NUD_NONE, NUD_INCOMPLETE, NUD_REACHABLE, NUD_STALE, NUD_DELAY, NUD_PROBE, NUD_FAILED, NUD_NOARP, NUD_PERMANENT]
+        [
+            NUD_NONE,
+            NUD_INCOMPLETE,
+            NUD_REACHABLE,
+            NUD_STALE,
+            NUD_DELAY,
+            NUD_PROBE,
+            NUD_FAILED,
+            NUD_NOARP,
+            NUD_PERMANENT,
+        ]
     )
 
     def __init__(self) -> None:
@@ -561,7 +576,13 @@ class FlushMachine(RuleBasedStateMachine):
         flags = NTF_EXT_VALIDATED if valid and state & NUD_VALID else 0
         self.both(
             lambda engine: engine.new_neighbour(
-                1, one, self.now, lladdr=bytes.fromhex("02000000000b"), state=state, flags=flags, nlm_flags=nlm
+                1,
+                one,
+                self.now,
+                lladdr=bytes.fromhex("02000000000b"),
+                state=state,
+                flags=flags,
+                nlm_flags=nlm,
             )
         )
 
@@ -600,7 +621,9 @@ class FlushMachine(RuleBasedStateMachine):
             if upper_layer:
                 life.do(lambda engine, entry=entry: engine.confirm(entry, self.now))
             else:
-                life.do(lambda engine, entry=entry: engine.send(entry, Packet(packet("x"), AF_INET), self.now))
+                life.do(
+                    lambda engine, entry=entry: engine.send(entry, Packet(packet("x"), AF_INET), self.now)
+                )
 
     @rule(one=keys)
     def hear(self, one: bytes) -> None:

@@ -72,9 +72,13 @@ CANDIDACY = [
 
 
 @pytest.mark.parametrize(
-    ("state", "flags", "held", "age", "removed"), [row[1:] for row in CANDIDACY], ids=[row[0] for row in CANDIDACY]
+    ("state", "flags", "held", "age", "removed"),
+    [row[1:] for row in CANDIDACY],
+    ids=[row[0] for row in CANDIDACY],
 )
-def test_what_forced_collection_removes(state: int, flags: int, held: bool, age: float, removed: bool) -> None:
+def test_what_forced_collection_removes(
+    state: int, flags: int, held: bool, age: float, removed: bool
+) -> None:
     sim = node()
     add(sim, HOST, state, flags=flags)
     if held:

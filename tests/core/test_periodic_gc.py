@@ -46,7 +46,9 @@ def first_run(sim: Simulation) -> float:
 # -- when
 
 
-def test_the_first_run_is_reachable_time_after_the_start_the_next_ones_base_reachable_time_halves_later() -> None:
+def test_the_first_run_is_reachable_time_after_the_start_the_next_ones_base_reachable_time_halves_later() -> (
+    None
+):
     sim = node()
     arp = cache(sim)
     first = arp.parameters.reachable_time

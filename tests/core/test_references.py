@@ -38,7 +38,9 @@ REFERENCES = [
 ]
 
 
-@pytest.mark.parametrize(("state", "refcnt"), [row[1:] for row in REFERENCES], ids=[row[0] for row in REFERENCES])
+@pytest.mark.parametrize(
+    ("state", "refcnt"), [row[1:] for row in REFERENCES], ids=[row[0] for row in REFERENCES]
+)
 def test_the_table_holds_one_reference_and_a_pending_timer_another(state: int, refcnt: int) -> None:
     sim = node()
     assert add(sim, HOST, state).refcnt == refcnt

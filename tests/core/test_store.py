@@ -13,7 +13,20 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from neighio.core import store as store_module
 from neighio.core.store import RowList, Store
 
-PER_ROW = ("nud_state", "flags", "type", "protocol", "output", "hh", "watched", "accounted", "untold", "probes", "refcnt", "tick")
+PER_ROW = (
+    "nud_state",
+    "flags",
+    "type",
+    "protocol",
+    "output",
+    "hh",
+    "watched",
+    "accounted",
+    "untold",
+    "probes",
+    "refcnt",
+    "tick",
+)
 
 
 def taken(store: Store, count: int) -> list[int]:
