@@ -52,12 +52,13 @@ check: lint typing door docs wheel
 	@echo 'check: all passed'
 
 # A public coroutine must checkpoint on every return (910, 911) and never loop without one (913); tests need not.
+# Tests also catch what they judge (103) and close what a task of theirs still reads (111).
 lint: $(VENV)/stamp-dev
 	@echo 'lint: ruff, flake8-async'
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m flake8_async --enable=ASYNC,ASYNC900,ASYNC910,ASYNC911,ASYNC913 `find neighio $(wildcard examples) -name '*.py'`
-	@$(PYTHON) -m flake8_async --enable=ASYNC,ASYNC900 `find $(filter-out neighio examples,$(SOURCES)) -name '*.py'`
+	@$(PYTHON) -m flake8_async --enable=ASYNC,ASYNC900 --disable=ASYNC103,ASYNC111,ASYNC910,ASYNC911,ASYNC912,ASYNC913 `find $(filter-out neighio examples,$(SOURCES)) -name '*.py'`
 
 typing: $(VENV)/stamp-dev
 	@echo 'typing: mypy, pyright'

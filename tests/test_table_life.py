@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -247,7 +247,8 @@ async def test_whoever_waits_when_the_table_closes_is_told(autojump_clock: MockC
 
 
 class Subclass(ExceptionGroup[Exception]):
-    pass
+    def derive(self, excs: Sequence[Exception], /) -> Subclass:
+        return Subclass(self.message, excs)
 
 
 @pytest.mark.parametrize(
