@@ -62,7 +62,7 @@ lint: $(VENV)/stamp-dev
 
 typing: $(VENV)/stamp-dev
 	@echo 'typing: mypy, pyright'
-	@$(PYTHON) -m mypy --strict neighio tests $(wildcard docs/*.py tools/*.py examples/*.py benchmarks/*.py)
+	@$(PYTHON) -m mypy --strict neighio $(wildcard docs/*.py tools/*.py examples/*.py benchmarks/*.py)
 	@$(PYTHON) tools/verify_types.py
 
 door: $(VENV)/stamp-test
