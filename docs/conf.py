@@ -22,7 +22,8 @@ nitpicky: Final = True
 # What is not described on our own pages; a reference to anything of ours must lead somewhere.
 nitpick_ignore_regex: Final = [
     (r"py:.*", r"(?!neighio)[a-z_]+\..*"),
-    (r"py:.*", r"neighio\.(core|driver|link|kernel|publication)\..*|neighio\.testing\.[a-z_]+\..*|neighio\.errors\._.*"),
+    (r"py:.*", r"neighio\.(core|driver|link|kernel|publication)\..*"),
+    (r"py:.*", r"neighio\.testing\.[a-z_]+\..*|neighio\.errors\._.*"),
     (r"py:.*", r"[a-zA-Z]+"),
 ]
 
