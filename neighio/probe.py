@@ -13,7 +13,7 @@ from .core.parameters import HZ_100
 from .errors import Unreachable
 
 if TYPE_CHECKING:
-    from .table import NeighbourTable
+    from .driver import Driver
 
 __all__ = ["Reply", "probe"]
 
@@ -34,10 +34,9 @@ class Reply:
 
 
 async def probe(
-    table: NeighbourTable, index: int, key: bytes, *, unicast: bool, listen: float, source: bytes | None
+    driver: Driver, index: int, key: bytes, *, unicast: bool, listen: float, source: bytes | None
 ) -> Reply:
     """Send one solicitation and wait for its answer; see :meth:`NeighbourTable.probe`."""
-    driver = table._driver
     engine = driver.engine
     device = engine.node.devices[index]
     begun = driver.clock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from .core.neighbour import Neighbour
 from .core.queue import Packet
 
 if TYPE_CHECKING:
-    from .table import NeighbourTable
+    from .driver import Driver
 
 __all__ = ["HeldNeighbour"]
 
@@ -25,11 +26,13 @@ class HeldNeighbour(Neighbour):
     leaves it ``dead``.
     """
 
-    __slots__ = ("_released", "_table")
+    __slots__ = ("_admit", "_driver", "_released")
 
-    def __init__(self, table: NeighbourTable, neighbour: Neighbour) -> None:
+    def __init__(self, driver: Driver, admit: Callable[[], Driver], neighbour: Neighbour) -> None:
         super().__init__(neighbour.cache, neighbour.row)
-        self._table = table
+        self._driver = driver
+        # Raises while the table may not be used.
+        self._admit = admit
         self._released = False
 
     def __enter__(self) -> HeldNeighbour:
@@ -43,15 +46,23 @@ class HeldNeighbour(Neighbour):
     @trio.lowlevel.enable_ki_protection
     def release(self) -> None:
         """Give the reference back (neigh_release). Idempotent."""
-        if not self._released:
-            self._table._release(self)
-            self._released = True
+        if self._released:
+            return
+        if self._driver.engine.in_hook:
+            raise trio.BusyResourceError("a device's hook is running")
+        # Also when the table is closed: the reference has to go.
+        self._driver.engine.release(self, self._driver.clock())
+        self._released = True
+        self._driver.pump()
 
+    @trio.lowlevel.enable_ki_protection
     def confirm(self) -> None:
         """The upper layer saw progress: the neighbour is there (neigh_confirm)."""
-        self._check()
-        self._table._confirm(self)
+        driver = self._check()
+        driver.engine.confirm(self, driver.clock())
+        driver.pump()
 
+    @trio.lowlevel.enable_ki_protection
     def send_nowait(self, packet: bytes) -> None:
         """Send an IP packet, or queue it while the address is being resolved (neigh_output).
 
@@ -60,8 +71,7 @@ class HeldNeighbour(Neighbour):
         Raises:
             ValueError: no IP packet of the entry's family.
         """
-        self._check()
-        self._table._send(self, self._packet(packet))
+        self._send(self._check(), self._packet(packet))
 
     @trio.lowlevel.enable_ki_protection
     async def send(self, packet: bytes) -> None:
@@ -74,17 +84,21 @@ class HeldNeighbour(Neighbour):
             ValueError: no IP packet of the entry's family.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._check()
-        driver = self._table._check()
+        driver = self._check()
         ticket = self._packet(packet)
         token = Token()
         driver.await_packet(ticket, token)
-        self._table._send(self, ticket)
+        self._send(driver, ticket)
         await park(token, lambda: driver.forget_packet(self, ticket))
 
-    def _check(self) -> None:
+    def _check(self) -> Driver:
         if self._released:
             raise trio.ClosedResourceError("the neighbour was released")
+        return self._admit()
+
+    def _send(self, driver: Driver, packet: Packet) -> None:
+        driver.engine.send(self, packet, driver.clock())
+        driver.pump()
 
     def _packet(self, data: bytes) -> Packet:
         version, header = (4, 20) if self.family == AF_INET else (6, 40)

@@ -19,7 +19,7 @@ from .errors import DeviceGone, InvalidAddress, NeighioError, TableFull
 from .probe import Reply
 
 if TYPE_CHECKING:
-    from .table import NeighbourTable
+    from .driver import Driver
 
 __all__ = ["MAX_SWEEP", "Sweep", "SweepProgress"]
 
@@ -55,7 +55,7 @@ class Sweep:
 
     def __init__(
         self,
-        table: NeighbourTable,
+        driver: Driver,
         index: int,
         keys: Sequence[bytes],
         *,
@@ -63,8 +63,7 @@ class Sweep:
         tries: int,
         interval: float,
     ) -> None:
-        self._table = table
-        self._driver = table._driver
+        self._driver = driver
         self._index = index
         self._device = self._driver.engine.node.devices[index]
         self._link = self._driver.links[index]
