@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from math import inf
 from random import Random
-from typing import Final, NoReturn, Self
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 import trio
 
@@ -19,8 +19,9 @@ from .device import AttachedDevice, Device
 from .driver import Driver
 from .errors import InternalError, InvalidAddress, NeighioError
 from .link.base import Link, LinkDown, LinkGone
-from .link.packet import open_packet_link
-from .mirror import KernelMirror
+
+if TYPE_CHECKING:
+    from .mirror import KernelMirror
 
 __all__ = ["TableService", "protected"]
 
@@ -67,9 +68,7 @@ class TableService(Administration):
     # -- life
 
     @protected
-    async def serve(
-        self, *, task_status: trio.TaskStatus[Self] = trio.TASK_STATUS_IGNORED
-    ) -> NoReturn:
+    async def serve(self, *, task_status: trio.TaskStatus[Self] = trio.TASK_STATUS_IGNORED) -> NoReturn:
         """Run the table until cancelled; started when its devices are attached.
 
         Raises:
@@ -205,6 +204,9 @@ class TableService(Administration):
         return attached
 
     async def _follow_kernel(self) -> KernelMirror:
+        # Imported here: of no use to a table on a segment in memory, and slow to import.
+        from .mirror import KernelMirror
+
         async with self._opening:
             if self._mirror is None:
                 mirror = KernelMirror(self._driver, lambda index: self._end_device(self._attached.get(index)))
@@ -224,6 +226,8 @@ class TableService(Administration):
         mirror = await self._follow_kernel()
         if name in self._driver.names:
             raise InvalidAddress(f"device: {name} is attached already")
+        from .link.packet import open_packet_link
+
         facts = mirror.find(name)
         if facts is None:
             known = ", ".join(sorted(link.name for link in mirror.links.values()))
