@@ -386,8 +386,11 @@ class Driver:
         self.names.pop(device.name, None)
         del self.links[index]
         self.pump()
+        self._end_probes(index, f"dev {device.name}")
+
+    def _end_probes(self, index: int, why: str) -> None:
         for place in [place for place in self._probes if place[0] == index]:
-            self._abandon_probes(place, lambda: DeviceGone(f"dev {device.name}"))
+            self._abandon_probes(place, lambda: DeviceGone(why))
 
     def follow(self, index: int, facts: Link | LinkFacts) -> None:
         """A device is now as ``facts`` say: name, flags, address, MTU. Each change is its own stimulus."""
@@ -400,7 +403,8 @@ class Driver:
             device.name = facts.name
         device.mtu = facts.mtu
         device.broadcast = facts.broadcast
-        if device.up and not facts.flags & IFF_UP:
+        falls = device.up and not facts.flags & IFF_UP
+        if falls:
             engine.link_down(index, now)
         elif not device.up and facts.flags & IFF_UP:
             engine.link_up(index, now)
@@ -412,6 +416,8 @@ class Driver:
             engine.carrier(index, carrier, now)
         device.flags = facts.flags
         self.pump()
+        if falls:
+            self._end_probes(index, f"{device.name} is down")
 
     def place(self, ip: IPAddress, dev: str | None) -> tuple[int, bytes]:
         """Return the interface index and the packed address that a caller means.

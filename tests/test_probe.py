@@ -200,7 +200,7 @@ async def test_two_who_probe_at_once_both_hear(autojump_clock: MockClock) -> Non
         assert w.frames() == 2
 
 
-@pytest.mark.parametrize("how", ["removed", "removed on sending", "detached"])
+@pytest.mark.parametrize("how", ["removed", "removed on sending", "detached", "down"])
 async def test_a_device_that_goes_ends_the_probe(how: str, autojump_clock: MockClock) -> None:
     async with world(answers=False) as w, trio.open_nursery() as nursery:
         if how == "removed on sending":
@@ -216,6 +216,8 @@ async def test_a_device_that_goes_ends_the_probe(how: str, autojump_clock: MockC
             w.link.remove()
         elif how == "detached":
             await w.table.devices["va"].detach()
+        elif how == "down":
+            w.link.set_down()
         await trio.testing.wait_all_tasks_blocked()
         assert trio.current_time() == 0
         assert_nothing_is_left(w.table)
