@@ -31,7 +31,7 @@ class Device:
 
     Raises:
         ValueError: an unknown role, or addresses for an interface whose addresses the kernel knows.
-        InvalidAddress: an address is none, or has no prefix length.
+        InvalidAddress: ``interface`` can be none, or an address is none or has no prefix length.
     """
 
     def __init__(
@@ -45,6 +45,10 @@ class Device:
     ) -> None:
         if role != "client":
             raise ValueError(f"role: {role!r} is not one of 'client'")
+        if not isinstance(interface, str | Link):
+            raise InvalidAddress(f"device: {interface!r} is neither an interface name nor a link")
+        if isinstance(addresses, str):
+            raise ValueError(f"addresses: {addresses!r} is one text, expected several")
         self.interface = interface
         self.role = role
         self.addresses: tuple[tuple[bytes, int], ...] = tuple(

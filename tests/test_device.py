@@ -22,6 +22,12 @@ from .shell import OTHER, OURS, PEER, THEIRS, assert_nothing_is_left, world
         ({"interface": ""}, neighio.InvalidAddress, "device: '' is no interface name"),
         ({"interface": "a/b"}, neighio.InvalidAddress, "device: 'a/b' is no interface name"),
         ({"interface": "a" * 16}, neighio.InvalidAddress, "is no interface name"),
+        ({"interface": 5}, neighio.InvalidAddress, "device: 5 is neither an interface name nor a link"),
+        (
+            {"interface": "va", "addresses": "198.51.100.1/24"},
+            ValueError,
+            "addresses: '198.51.100.1/24' is one text",
+        ),
         ({"interface": "va", "role": "host"}, ValueError, "role: 'host' is not one of 'client'"),
         ({"interface": "va", "addresses": ["198.51.100.1/24"]}, ValueError, "addresses: those of va"),
         ({"interface": "va", "addresses": ["198.51.100.1"]}, neighio.InvalidAddress, "has no prefix length"),
