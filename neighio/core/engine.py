@@ -209,7 +209,9 @@ class Engine(DeviceStimuli, NeighbourCalls):
         """
         self._at(now)
         switches = check_switches(family, {k: v for k, v in changes.items() if k in SWITCHES[family]})
-        values = check_parameters({k: v for k, v in changes.items() if k not in SWITCHES[family]})
+        values = check_parameters(
+            {k: v for k, v in changes.items() if k not in SWITCHES[family]}, SWITCHES[family]
+        )
         cache = self.caches[family]
         if index is None:
             self.node.everywhere[family].update(switches)

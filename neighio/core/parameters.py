@@ -79,8 +79,10 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
 }
 
 
-def check_parameters(changes: Mapping[str, object]) -> dict[str, float]:
+def check_parameters(changes: Mapping[str, object], others: Iterable[str] = ()) -> dict[str, float]:
     """Return the changes, checked and in their units; ``unres_qlen`` becomes ``unres_qlen_bytes``.
+
+    ``others`` are names that the caller would have taken too; whoever mistypes one is told of them.
 
     Raises:
         ValueError: an unknown name, or a value out of range; names the field. Nothing was changed.
@@ -92,7 +94,8 @@ def check_parameters(changes: Mapping[str, object]) -> dict[str, float]:
             name, value = "unres_qlen_bytes", int(packets) * SKB_TRUESIZE_OF_FULL_FRAME
         parameter = PARAMETERS.get(name)
         if parameter is None:
-            raise ValueError(f"{name}: no such parameter; there are {', '.join(sorted(PARAMETERS))}")
+            known = ", ".join(sorted({*PARAMETERS, *others}))
+            raise ValueError(f"{name}: no such parameter; there are {known}")
         if name in checked:
             raise ValueError(f"{name}: given twice")
         checked[name] = parameter.check(value)

@@ -111,6 +111,13 @@ def test_unknown_names_are_refused(name: str) -> None:
         engine().set(DEVICE, AF_INET, {name: 1}, 0.0)
 
 
+def test_who_mistypes_a_switch_is_told_of_the_switches_too() -> None:
+    with pytest.raises(
+        ValueError, match=r"^arp_acept: no such parameter; there are .*arp_accept.*retrans_time"
+    ):
+        engine().set(DEVICE, AF_INET, {"arp_acept": 1}, 0.0)
+
+
 def test_unres_qlen_is_unres_qlen_bytes_in_units_of_2090() -> None:
     made = engine()
     made.set(DEVICE, AF_INET, {"unres_qlen": 3}, 0.0)
