@@ -30,6 +30,8 @@ def practice() -> neighio.Device:
 
 
 async def main() -> None:
+    if len(sys.argv) not in (1, 3):
+        sys.exit(f"usage: {sys.argv[0]} [DEVICE NETWORK]")
     device, network = sys.argv[1:3] if len(sys.argv) > 1 else (practice(), NETWORK)
     outcomes: Counter[str] = Counter()
     async with neighio.open_table(device, parameters={"retrans_time": 0.3}) as table:

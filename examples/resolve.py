@@ -25,6 +25,8 @@ def practice() -> tuple[str, neighio.Device]:
 
 
 async def main() -> None:
+    if len(sys.argv) not in (1, 3):
+        sys.exit(f"usage: {sys.argv[0]} [IP DEVICE]")
     ip, device = sys.argv[1:3] if len(sys.argv) > 1 else practice()
     async with neighio.open_table(device) as table:
         try:

@@ -39,6 +39,14 @@ def test_resolve_tells_the_address() -> None:
     assert run("resolve.py") == [f"198.51.100.7 is at {LLADDR}"]
 
 
+@pytest.mark.parametrize("name", ["resolve.py", "many.py"])
+def test_an_example_that_is_asked_wrongly_says_how_to_ask(name: str) -> None:
+    done = subprocess.run(command(name, "eth0"), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("usage: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_watch_tells_a_neighbours_life() -> None:
     about = "198.51.100.7 dev eth0"
     # The first may have been seen before it was answered.
