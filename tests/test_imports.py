@@ -83,7 +83,7 @@ def test_importable_where_there_is_no_af_packet(module: str) -> None:
     assert import_elsewhere()[module] == ""
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("neighio.integrations.")])
+@pytest.mark.parametrize("module", MODULES)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_importable_with_trio_alone(module: str) -> None:
     assert import_elsewhere(OPTIONAL)[module] == ""

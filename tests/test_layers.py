@@ -17,7 +17,7 @@ import neighio
 
 PACKAGE = Path(neighio.__file__).parent
 
-OUTER = ("neighio.table", "neighio.cli", "neighio.integrations", "neighio.testing")
+OUTER = ("neighio.table", "neighio.cli", "neighio.testing")
 # What link may know of core: the kernel's numbers, which are nobody's insides.
 CORE_OUTSIDES = ("neighio.core", "neighio.core.constants")
 
@@ -36,9 +36,8 @@ NEVER_IMPORTS: dict[str, tuple[str, ...]] = {
     "neighio.link": ("neighio.core", "neighio.driver", *OUTER),
     "neighio.driver": ("trio", "time", *OUTER),
     "neighio.kernel": ("neighio.driver", *OUTER),
-    "neighio.table": ("neighio.cli", "neighio.integrations", "neighio.testing"),
+    "neighio.table": ("neighio.cli", "neighio.testing"),
     "neighio.cli": (),
-    "neighio.integrations": (),
     "neighio.testing": (),
 }
 ALLOWED = {"neighio.link": CORE_OUTSIDES}
