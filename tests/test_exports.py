@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import neighio
+import neighio.errors
+import neighio.testing
 
+REFERENCE = Path(__file__).parent.parent / "docs" / "api.rst"
 PUBLIC = sorted(name for name in vars(neighio) if not name.startswith("_"))
 SUBMODULES = {path.stem for path in Path(neighio.__file__).parent.iterdir()}
 NAMES = [name for name in PUBLIC if name not in SUBMODULES]
@@ -29,6 +34,19 @@ def test_the_public_face_is_there() -> None:
         "NeighbourTable", "NeighioError", "NotPermitted", "NudState", "PacketDropped", "SubscriberOverflow",
         "TableFull", "Unreachable", "open_table",
     } <= set(NAMES)  # fmt: skip
+
+
+@pytest.mark.parametrize("package", [neighio, neighio.testing])
+def test_the_reference_has_every_name(package: ModuleType) -> None:
+    tree = ast.parse(Path(str(package.__file__)).read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    exported = {alias.asname for node in imports for alias in node.names if alias.asname}
+    text = REFERENCE.read_text(encoding="utf-8")
+    assert ".. automodule:: neighio.errors\n   :members:" in text
+    described = set(
+        re.findall(r"^\.\. auto(?:class|function|data):: (?:neighio\.)?(\w+)$", text, re.MULTILINE)
+    )
+    assert exported - described - set(neighio.errors.__all__) == set()
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if inspect.isclass(getattr(neighio, n))])
