@@ -71,7 +71,7 @@ class Notification(NamedTuple):
         return format_ip(self.key)
 
     def __str__(self) -> str:
-        """The line that ``ip monitor neigh`` prints."""
+        """The line that ``ip monitor neigh`` prints; a protocol is its number."""
         words = [self.ip, "dev", self.device]
         if self.lladdr is not None:
             words += ["lladdr", str(self.lladdr)]
