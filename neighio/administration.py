@@ -177,16 +177,21 @@ class Administration:
     # -- parameters
 
     def parameters(self, dev: str | None = None, family: int = 4) -> Mapping[str, float]:
-        """Every parameter of a device, or with None the defaults, by the kernel's names; times in seconds.
+        """Every parameter and switch of a device, or with None the defaults and what holds everywhere, by the
+        kernel's names; times in seconds.
 
-        ``reachable_time`` is the one drawn from ``base_reachable_time``.
+        ``reachable_time`` is the one drawn from ``base_reachable_time``. A switch's value is what was set
+        here; what is in force combines it with that of everywhere, as /proc/sys/net/ipv4/conf/all does.
 
         Raises:
             InvalidAddress, ValueError
         """
         driver = self._check()
         index = None if dev is None else driver.index(dev)
-        return driver.engine.parameters(index, _family(family)).as_dict()
+        number = _family(family)
+        node = driver.engine.node
+        switches = node.everywhere if index is None else node.devices[index].switches
+        return driver.engine.parameters(index, number).as_dict() | switches[number]
 
     @trio.lowlevel.enable_ki_protection
     def set(self, dev: str | None, family: int = 4, /, **changes: float) -> None:

@@ -444,8 +444,10 @@ class Driver:
             InvalidAddress
         """
         if dev is None:
+            if not self.names:
+                raise InvalidAddress("device: none is attached")
             if len(self.names) != 1:
-                raise InvalidAddress(f"device: name one of {', '.join(self.names) or '(none is attached)'}")
+                raise InvalidAddress(f"device: name one of {', '.join(self.names)}")
             (device,) = self.names.values()
         elif dev not in self.names:
             raise InvalidAddress(

@@ -103,5 +103,5 @@ class HeldNeighbour(Neighbour):
     def _packet(self, data: bytes) -> Packet:
         version, header = (4, 20) if self.family == AF_INET else (6, 40)
         if len(data) < header or data[0] >> 4 != version:
-            raise ValueError(f"packet: not a whole IPv{version} packet")
+            raise ValueError(f"packet: no IPv{version} packet with its whole header")
         return Packet(bytes(data), self.family)

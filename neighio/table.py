@@ -196,7 +196,8 @@ class NeighbourTable(TableService):
                 removing them at the end.
 
         Broadcast addresses and the node's own are left out. If nobody reads the replies, sending stops.
-        Leaving the block ends the sweep.
+        Leaving the block ends the sweep. It is over when everybody has answered or had the tries: a second
+        answer for an address is heard as long as that lasts, and :meth:`probe` listens longer.
 
         Raises:
             InvalidAddress: no network, or more than 2^20 addresses.
@@ -205,8 +206,8 @@ class NeighbourTable(TableService):
         """
         if not rate > 0:
             raise ValueError(f"rate: {rate!r} is not above 0")
-        if tries < 1:
-            raise ValueError(f"tries: {tries!r} is not at least 1")
+        if tries < 1 or tries != int(tries):
+            raise ValueError(f"tries: {tries!r} is no whole number of at least 1")
         if not 0 <= interval < inf:
             raise ValueError(f"interval: {interval!r} is no number of seconds")
         driver = self._check()
@@ -218,7 +219,7 @@ class NeighbourTable(TableService):
         count = 1 << (32 - prefixlen)
         check_size(count, driver.engine.caches[AF_INET].swept)
         keys = driver.engine.sweep_keys(first, count)
-        return self._sweep(Sweep(driver, index, keys, rate=rate, tries=tries, interval=interval), keep)
+        return self._sweep(Sweep(driver, index, keys, rate=rate, tries=int(tries), interval=interval), keep)
 
     @asynccontextmanager
     @protected

@@ -289,3 +289,12 @@ async def test_entries_may_come_and_go_while_they_are_walked(autojump_clock: Moc
             seen.append(entry.ip)
             w.table.delete(entry.ip)
         assert len(seen) == 10 and list(w.table.arp.entries()) == []
+
+
+async def test_parameters_read_back_every_switch_that_set_writes(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        w.table.set("va", arp_accept=2, locktime=0.25)
+        w.table.set(None, arp_ignore=1)
+        here, everywhere = w.table.parameters("va"), w.table.parameters()
+        assert (here["arp_accept"], here["locktime"], here["arp_ignore"]) == (2, 0.25, 0)
+        assert (everywhere["arp_accept"], everywhere["arp_ignore"]) == (0, 1)

@@ -197,7 +197,7 @@ async def test_a_packet_over_the_mtu_is_dropped(autojump_clock: MockClock) -> No
 async def test_what_is_no_packet_of_the_family_is_refused(octets: bytes, autojump_clock: MockClock) -> None:
     async with world() as w:
         with w.table.neighbour(PEER) as held:
-            with pytest.raises(ValueError, match="packet: not a whole IPv4 packet"):
+            with pytest.raises(ValueError, match="packet: no IPv4 packet with its whole header"):
                 held.send_nowait(octets)
             with pytest.raises(ValueError, match="packet"):
                 await held.send(octets)

@@ -328,7 +328,8 @@ async def test_a_network_may_be_empty_or_one_address(autojump_clock: MockClock) 
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"rate": 0}, ValueError, "rate: 0 is not above 0"),
     ({"rate": math.nan}, ValueError, "rate: nan is not above 0"),
-    ({"tries": 0}, ValueError, "tries: 0 is not at least 1"),
+    ({"tries": 0}, ValueError, "tries: 0 is no whole number of at least 1"),
+    ({"tries": 1.5}, ValueError, "tries: 1.5 is no whole number of at least 1"),
     ({"interval": -1}, ValueError, "interval: -1 is no number of seconds"),
     ({"interval": math.inf}, ValueError, "interval: inf is no number of seconds"),
     ({"network": "198.51.100.1/24"}, neighio.InvalidAddress, "network: .* has host bits set"),

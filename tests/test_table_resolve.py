@@ -198,7 +198,7 @@ async def test_with_several_devices_one_has_to_be_named(autojump_clock: MockCloc
         assert await w.table.resolve(PEER, "vc") == w.peer.lladdr
         await w.table.devices["vc"].detach()
         await w.table.devices["va"].detach()
-        with pytest.raises(neighio.InvalidAddress, match=r"device: name one of \(none is attached\)"):
+        with pytest.raises(neighio.InvalidAddress, match="device: none is attached"):
             await w.table.resolve(PEER)
 
 
