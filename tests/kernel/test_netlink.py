@@ -118,7 +118,7 @@ async def test_dumps_show_links_addresses_routes_and_neighbours() -> None:
         assert known[ip("2001:db8::7")] == (NUD_STALE, MAC, 0)
 
 
-@in_namespace
+@in_namespace(since="6.0")  # interval_probe_time
 async def test_table_parameters_are_those_of_proc() -> None:
     here = Here()
     index = veth(here).index
@@ -206,7 +206,7 @@ REFUSALS: dict[str, tuple[Callable[[int], bytes], type[OSError], int, str]] = {
 
 
 @pytest.mark.parametrize("case", list(REFUSALS))
-@in_namespace
+@in_namespace(since="5.0")  # the texts
 async def test_a_refusal_carries_the_kernels_errno_and_text(case: str) -> None:
     make, error, code, text = REFUSALS[case]
     index = veth(Here()).index
