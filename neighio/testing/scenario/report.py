@@ -1,9 +1,10 @@
-"""docs/parity.md: what was played, on which kernel, what is identical and what differs, and why."""
+"""docs/parity.md: what was played, on which kernel, what is identical, what differs and why, what is held."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from .cells import NOT_PLAYED, TABLES, holders
 from .kernel import release
 from .session import Result
 
@@ -13,6 +14,7 @@ __all__ = ["report"]
 def report(engine: Sequence[Result], kernel: Sequence[Result]) -> str:
     """The page, from what came of all scenarios against their recorded traces and on the kernel."""
     waiting = sum(result.comparison.pending for result in engine if result.comparison is not None)
+    held = holders(result.scenario for result in engine)
     lines = [
         "# Parity with Linux",
         "",
@@ -25,6 +27,7 @@ def report(engine: Sequence[Result], kernel: Sequence[Result]) -> str:
         f"* on the engine, against the recorded traces: {_count(engine)}",
         f"* on this kernel, against the engine: {_count(kernel)}",
         f"* lines of the host role, not played yet: {waiting}",
+        f"* cells of the specification's tables held by a scenario: {sum(map(bool, held.values()))} of {len(held)}",
         "",
     ]
     deliberate = [r for r in engine if r.scenario.differs is not None]
@@ -43,6 +46,7 @@ def report(engine: Sequence[Result], kernel: Sequence[Result]) -> str:
         ]
     if not differing:
         lines += ["None.", ""]
+    lines += _cells(held)
     lines += ["## All scenarios", "", "| scenario | holds | expected from | engine | this kernel |"]
     lines += ["|---|---|---|---|---|"]
     for one, other in zip(engine, kernel, strict=True):
@@ -52,6 +56,19 @@ def report(engine: Sequence[Result], kernel: Sequence[Result]) -> str:
             f"| {one.scenario.identity} | {holds} | {source} | {_verdict(one)} | {_verdict(other)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _cells(held: Mapping[str, Sequence[str]]) -> list[str]:
+    lines = ["## Cells", ""]
+    lines += ["Each cell of the tables that say what the kernel does, and the scenarios that hold it.", ""]
+    for table in TABLES:
+        number = sum(bool(held[cell]) for cell in table.cells)
+        lines += [f"### {table.title}: {number} of {len(table.cells)}", "", "| cell | held by |", "|---|---|"]
+        for cell in table.cells:
+            missing = f"none: {NOT_PLAYED[cell]}" if cell in NOT_PLAYED else "**not covered**"
+            lines.append(f"| {cell} | {', '.join(held[cell]) or missing} |")
+        lines.append("")
+    return lines
 
 
 def _count(results: Sequence[Result]) -> str:
