@@ -34,7 +34,7 @@ def test_each_netlink_cell_is_asked_for_by_add_replace_change_and_append() -> No
     asked = {}
     for scenario in load_all(HERE / "4.7-netlink"):
         if scenario.path.stem.startswith("on-"):
-            actions = [step.action for step in scenario.steps if step.at >= 0.1]
+            actions = [step.action for step in scenario.steps if step.at >= 0.2]
             asked[scenario.identity] = {
                 (action.nlm_flags, action.lladdr) for action in actions if isinstance(action, Admin)
             }

@@ -27,7 +27,7 @@ def report(engine: Sequence[Result], kernel: Sequence[Result]) -> str:
         f"* on the engine, against the recorded traces: {_count(engine)}",
         f"* on this kernel, against the engine: {_count(kernel)}",
         f"* lines of the host role, not played yet: {waiting}",
-        f"* cells of the specification's tables held by a scenario: {sum(map(bool, held.values()))} of {len(held)}",
+        f"* cells of the tables below that a scenario holds: {sum(map(bool, held.values()))} of {len(held)}",
         "",
     ]
     deliberate = [r for r in engine if r.scenario.differs is not None]

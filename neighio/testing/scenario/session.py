@@ -21,6 +21,9 @@ __all__ = ["Result", "play_on_engine", "play_on_kernel", "record"]
 AT_ONCE: Final = 12
 """How many scenarios are in real time at once: they sleep, but each wakes up for each of its steps."""
 
+FEW: Final = 3
+"""How many of those that the others disturbed are tried again at once, when the others are done."""
+
 CALM_TRIES: Final = 2
 
 BUSY: Final = 0.06
@@ -94,9 +97,11 @@ def _on_kernel(
             results[place] = Result(scenario, KernelPlayer.name, reason=reason)
         else:
             (exclusive if scenario.exclusive else ordinary).append(place)
-    with ThreadPoolExecutor(workers) as pool:
-        played = pool.map(lambda place: play(scenarios[place]), ordinary)
-        results.update(zip(ordinary, played, strict=True))
+    for at_once in (workers, FEW):
+        with ThreadPoolExecutor(at_once) as pool:
+            played = pool.map(lambda place: play(scenarios[place]), ordinary)
+            results.update(zip(ordinary, played, strict=True))
+        ordinary = [place for place in ordinary if results[place].comparison is None]
     for place in exclusive:
         thresholds = scenarios[place].gc_thresh
         assert thresholds is not None
