@@ -22,7 +22,8 @@ AT_ONCE: Final = 12
 """How many scenarios are in real time at once: they sleep, but each wakes up for each of its steps."""
 
 FEW: Final = 3
-"""How many of those that the others disturbed are tried again at once, when the others are done."""
+"""How many are tried again at once, when the others are done: those that were disturbed, and those that
+differ, for a notification that is read late may seem to follow its frame. A true difference comes again."""
 
 CALM_TRIES: Final = 2
 
@@ -101,7 +102,7 @@ def _on_kernel(
         with ThreadPoolExecutor(at_once) as pool:
             played = pool.map(lambda place: play(scenarios[place]), ordinary)
             results.update(zip(ordinary, played, strict=True))
-        ordinary = [place for place in ordinary if results[place].comparison is None]
+        ordinary = [place for place in ordinary if not results[place].identical]
     for place in exclusive:
         thresholds = scenarios[place].gc_thresh
         assert thresholds is not None
