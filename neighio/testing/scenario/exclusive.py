@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -23,6 +24,10 @@ __all__ = ["HostThresholds", "NotAllowed", "why_not"]
 CONSENT: Final = "HOST_SYSCTL"
 DEFAULTS: Final = Path("/proc/sys/net/ipv4/neigh/default")
 STATISTICS: Final = Path("/proc/net/stat/arp_cache")
+
+PAUSE: Final = 6.0
+"""Seconds."""
+
 MOST_NEIGHBOURS: Final = 8
 NAMES: Final = ("gc_thresh1", "gc_thresh2", "gc_thresh3")
 
@@ -57,6 +62,13 @@ def _entries() -> int:
     """How many ARP entries the machine has, in all namespaces (``/proc/net/stat/arp_cache``)."""
     text = STATISTICS.read_text(encoding="ascii").splitlines()
     return int(text[1].split()[0], 16) if len(text) > 1 else 0
+
+
+def _settled_entries() -> int:
+    """As :func:`_entries`, after a pause: a collection before this one must be more than 5 s ago, and the
+    kernel gives the entries of namespaces that were left back some time later."""
+    time.sleep(PAUSE)
+    return _entries()
 
 
 class HostThresholds:
@@ -94,7 +106,7 @@ class HostThresholds:
             self._restore()
             raise NotAllowed("the process that would restore the thresholds did not start")
         try:
-            held = _entries()
+            held = _settled_entries()
             for path, value in zip(paths, self._values, strict=True):
                 path.write_text(str(value + held), encoding="ascii")
         except BaseException:
