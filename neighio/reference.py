@@ -66,7 +66,8 @@ class HeldNeighbour(Neighbour):
     def send_nowait(self, packet: bytes) -> None:
         """Send an IP packet, or queue it while the address is being resolved (neigh_output).
 
-        What becomes of it later is a :class:`PacketFailed` of ``subscribe(errors=True)``, and a counter.
+        A packet that fails in the queue is a :class:`PacketFailed` of ``subscribe(errors=True)``, and a
+        counter; one that the link refuses is counted alone (``tx_busy``, ``tx_down``, ``tx_gone``).
 
         Raises:
             ValueError: no IP packet of the entry's family.

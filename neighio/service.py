@@ -158,7 +158,7 @@ class TableService(Administration):
                     # A device that came back at once, under the same index, has a timer of its own there.
                     if self._timers[scope] is timer:
                         del self._timers[scope]
-            while driver.timers(scope):  # noqa: ASYNC110
+            while driver.timers(scope):  # noqa: ASYNC110  # slices of work
                 await trio.lowlevel.checkpoint()
 
     # -- devices
@@ -259,7 +259,7 @@ class TableService(Administration):
         driver = self._driver
         while True:
             await link.wait_readable()
-            while driver.links.get(link.index) is link and driver.drain(link.index):  # noqa: ASYNC110
+            while driver.links.get(link.index) is link and driver.drain(link.index):  # noqa: ASYNC110  # batches
                 await trio.lowlevel.checkpoint()
 
     def _end_device(self, attached: AttachedDevice | None) -> None:

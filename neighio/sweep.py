@@ -144,7 +144,7 @@ class Sweep:
 
     # -- sending
 
-    async def run(self) -> None:  # noqa: ASYNC910
+    async def run(self) -> None:  # noqa: ASYNC910  # the first line of its try is one
         """Ask everybody, round by round, until all have answered or had their tries."""
         try:
             await trio.lowlevel.checkpoint()

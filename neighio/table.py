@@ -243,7 +243,7 @@ class NeighbourTable(TableService):
             scope.cancel()
             with trio.CancelScope(shield=True):
                 await ended.wait()
-                while sweep.end_slice(keep=keep):  # noqa: ASYNC110
+                while sweep.end_slice(keep=keep):  # noqa: ASYNC110  # slices of work
                     await trio.lowlevel.checkpoint()
 
     # -- neighbours
