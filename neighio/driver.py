@@ -274,34 +274,32 @@ class Driver:
 
     def _transmit(self, output: Transmit) -> None:
         device, frame, packet = output
-        token = self._sending.pop(packet, None) if packet is not None else None
         link = self.links.get(device.index)
         try:
             if link is None:
                 raise LinkGone
             link.send(frame)
         except LinkBusy:
-            self._refused(output, "tx_busy", PacketDropped, token)
+            self._refused(output, "tx_busy", PacketDropped)
         except LinkDown as error:
-            self._refused(output, "tx_down", DeviceGone, token)
+            self._refused(output, "tx_down", DeviceGone)
             self.trouble(device.index, error)
         except LinkGone as error:
-            self._refused(output, "tx_gone", DeviceGone, token)
+            self._refused(output, "tx_gone", DeviceGone)
             self.trouble(device.index, error)
         else:
+            token = self._sending.pop(packet, None) if packet is not None else None
             if token is not None:
                 self.wake(token, None)
 
-    def _refused(
-        self,
-        output: Transmit,
-        reason: str,
-        error: type[PacketDropped] | type[DeviceGone],
-        token: Hashable | None,
-    ) -> None:
+    def _refused(self, output: Transmit, reason: str, error: type[PacketDropped] | type[DeviceGone]) -> None:
+        """The link did not take a frame: a solicitation is lost and counted, a packet has failed."""
         self.counters[reason] = self.counters.get(reason, 0) + 1
-        if token is not None:
-            self.wake(token, error(f"dev {output.device.name}: {reason}"))
+        device, _, packet = output
+        if packet is not None:
+            self._packet_failed(
+                PacketFailed(self.clock(), packet.family, packet.key, device.name, packet, error, False)
+            )
 
     def _settle(
         self,

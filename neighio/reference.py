@@ -66,8 +66,7 @@ class HeldNeighbour(Neighbour):
     def send_nowait(self, packet: bytes) -> None:
         """Send an IP packet, or queue it while the address is being resolved (neigh_output).
 
-        A packet that fails in the queue is a :class:`PacketFailed` of ``subscribe(errors=True)``, and a
-        counter; one that the link refuses is counted alone (``tx_busy``, ``tx_down``, ``tx_gone``).
+        What becomes of it later is a :class:`PacketFailed` of ``subscribe(errors=True)``, and a counter.
 
         Raises:
             ValueError: no IP packet of the entry's family.

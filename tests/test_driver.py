@@ -270,7 +270,7 @@ def test_a_packet_that_a_link_refuses_is_counted_and_its_sender_told(
     _, _, token = shell.send()
     ((woken, error),) = shell.woken
     assert woken == token and type(error) is outcome
-    assert shell.driver.counters == {counter: 1}
+    assert shell.driver.counters == {counter: 1, "packets_failed": 1}
     assert shell.troubles == trouble
     assert shell.driver.waiting() == 0
 
@@ -1045,3 +1045,17 @@ def test_delay_is_silent_but_traced() -> None:
     (change,) = taken(traced)
     assert isinstance(change, Change)
     assert (change.old_state, change.state, change.notified) == (NUD_STALE, NUD_DELAY, False)
+
+
+def test_a_packet_that_a_link_refuses_is_shown_to_who_asked_for_errors() -> None:
+    shell = Shell()
+    shell.add(state=NUD_PERMANENT)
+    errors = shell.driver.subscribe(trace=False, errors=True, capacity=8)
+    plain = shell.driver.subscribe(trace=False, errors=False, capacity=8)
+    taken(errors), taken(plain)
+    shell.link.errors.append(LinkBusy())
+    neighbour, packet, _ = shell.send()
+    (failed,) = taken(errors)
+    assert isinstance(failed, PacketFailed)
+    assert (failed.key, failed.device, failed.packet) == (neighbour.key, neighbour.dev, packet)
+    assert (failed.error, failed.reported, taken(plain)) == (PacketDropped, False, [])

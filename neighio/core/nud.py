@@ -145,6 +145,7 @@ class Nud:
     def _transmit(self, row: int, packet: Packet) -> None:
         cache = self.cache
         device = cache.table_of(row).device
+        packet.key = cache.store.key_of(row)
         if device.header:
             lladdr = cache.store.lladdr_of(row, device.addr_len)
             ethertype = _ETHERTYPES[cache.family]

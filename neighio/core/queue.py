@@ -38,12 +38,17 @@ def truesize(length: int) -> int:
 
 
 class Packet:
-    """An IP packet on its way to a neighbour. Its identity is its ticket: outputs name the object."""
+    """An IP packet on its way to a neighbour. Its identity is its ticket: outputs name the object.
 
-    __slots__ = ("data", "source", "truesize")
+    ``key`` is the neighbour to which it left, packed; empty before.
+    """
+
+    __slots__ = ("data", "family", "key", "source", "truesize")
 
     def __init__(self, data: bytes, family: int) -> None:
         self.data: bytes = data
+        self.family: int = family
+        self.key: bytes = b""
         self.truesize: int = truesize(len(data))
         self.source: bytes = data[_SOURCE[family]]
 
