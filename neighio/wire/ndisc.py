@@ -1,0 +1,483 @@
+"""Neighbour Discovery for IPv6 over Ethernet (RFC 4861), as strict and as lenient as Linux is.
+
+This is the receive path, which has the fields that Linux acts on, and the send path, which builds packets.
+:mod:`.ndisc_message` has whole messages with all their options for everybody else.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
+
+from . import ipv6
+from .ethernet import (
+    DROP_ETHERNET_TRUNCATED,
+    DROP_VLAN_TAGGED,
+    ETH_ALEN,
+    ETH_HLEN,
+    ETH_P_8021AD,
+    ETH_P_8021Q,
+    ETH_P_IPV6,
+)
+from .ipv6 import IPPROTO_ICMPV6, UNSPECIFIED, is_link_local, is_multicast, is_solicited_node
+
+__all__ = [
+    "DROP_ICMPV6_CHECKSUM",
+    "DROP_NDISC_CODE",
+    "DROP_NDISC_DAD_DESTINATION",
+    "DROP_NDISC_FRAGMENTED",
+    "DROP_NDISC_HOP_LIMIT",
+    "DROP_NDISC_LLADDR_LENGTH",
+    "DROP_NDISC_OPTION_LENGTH",
+    "DROP_NDISC_REDIRECT_DESTINATION",
+    "DROP_NDISC_REDIRECT_TARGET",
+    "DROP_NDISC_SOLICITED_MULTICAST",
+    "DROP_NDISC_SOURCE_NOT_LINK_LOCAL",
+    "DROP_NDISC_TARGET_MULTICAST",
+    "DROP_NDISC_TRUNCATED",
+    "DROP_NDISC_UNSPECIFIED_LLADDR",
+    "DROP_NOT_IPV6",
+    "DROP_NOT_NDISC",
+    "DROP_REASONS",
+    "ND_NEIGHBOUR_ADVERT",
+    "ND_NEIGHBOUR_SOLICIT",
+    "ND_OPT_MTU",
+    "ND_OPT_NONCE",
+    "ND_OPT_PREFIX_INFO",
+    "ND_OPT_REDIRECT_HDR",
+    "ND_OPT_SOURCE_LL_ADDR",
+    "ND_OPT_TARGET_LL_ADDR",
+    "ND_REDIRECT",
+    "ND_ROUTER_ADVERT",
+    "ND_ROUTER_SOLICIT",
+    "Advertisement",
+    "Fields",
+    "RedirectMessage",
+    "RouterAdvertisement",
+    "RouterSolicitation",
+    "Solicitation",
+    "build_advertisement",
+    "build_redirect",
+    "build_router_advertisement",
+    "build_router_solicitation",
+    "build_solicitation",
+    "parse",
+]
+
+ND_ROUTER_SOLICIT: Final = 133
+ND_ROUTER_ADVERT: Final = 134
+ND_NEIGHBOUR_SOLICIT: Final = 135
+ND_NEIGHBOUR_ADVERT: Final = 136
+ND_REDIRECT: Final = 137
+
+ND_OPT_SOURCE_LL_ADDR: Final = 1
+ND_OPT_TARGET_LL_ADDR: Final = 2
+ND_OPT_PREFIX_INFO: Final = 3
+ND_OPT_REDIRECT_HDR: Final = 4
+ND_OPT_MTU: Final = 5
+ND_OPT_NONCE: Final = 14
+
+DROP_NOT_IPV6: Final = "not_ipv6"
+"""The frame carries another protocol."""
+
+DROP_NOT_NDISC: Final = "not_ndisc"
+"""The packet is no ICMPv6 message of the types 133 to 137."""
+
+DROP_NDISC_TRUNCATED: Final = "ndisc_truncated"
+"""The packet ends before the fixed part of the message does."""
+
+DROP_ICMPV6_CHECKSUM: Final = "icmpv6_checksum"
+"""The checksum is wrong."""
+
+DROP_NDISC_FRAGMENTED: Final = "ndisc_fragmented"
+"""The message came behind a fragment header, though that of a whole packet (RFC 6980, section 5)."""
+
+DROP_NDISC_HOP_LIMIT: Final = "ndisc_hop_limit"
+"""The hop limit is not 255: the message may come from beyond the link."""
+
+DROP_NDISC_CODE: Final = "ndisc_code"
+"""The code is not 0."""
+
+DROP_NDISC_TARGET_MULTICAST: Final = "ndisc_target_multicast"
+"""The target of a neighbour solicitation or advertisement is a group."""
+
+DROP_NDISC_DAD_DESTINATION: Final = "ndisc_dad_destination"
+"""A neighbour solicitation from :: does not go to a solicited-node group."""
+
+DROP_NDISC_SOLICITED_MULTICAST: Final = "ndisc_solicited_multicast"
+"""A neighbour advertisement to a group says that it was solicited."""
+
+DROP_NDISC_SOURCE_NOT_LINK_LOCAL: Final = "ndisc_source_not_link_local"
+"""The source of a router advertisement or a redirect is not link-local."""
+
+DROP_NDISC_REDIRECT_DESTINATION: Final = "ndisc_redirect_destination"
+"""A redirect is for a group."""
+
+DROP_NDISC_REDIRECT_TARGET: Final = "ndisc_redirect_target"
+"""The target of a redirect is neither the redirected destination nor link-local."""
+
+DROP_NDISC_OPTION_LENGTH: Final = "ndisc_option_length"
+"""An option has the length 0 or goes beyond the packet, or a single octet is left behind the last."""
+
+DROP_NDISC_LLADDR_LENGTH: Final = "ndisc_lladdr_length"
+"""The link-layer address option that the message uses has not the length of the device's addresses."""
+
+DROP_NDISC_UNSPECIFIED_LLADDR: Final = "ndisc_unspecified_lladdr"
+"""A neighbour or router solicitation from :: has a source link-layer address."""
+
+DROP_REASONS: Final = (
+    DROP_ETHERNET_TRUNCATED,
+    DROP_VLAN_TAGGED,
+    DROP_NOT_IPV6,
+    *ipv6.DROP_REASONS,
+    ipv6.DROP_IPV6_FRAGMENT,
+    DROP_NOT_NDISC,
+    DROP_NDISC_TRUNCATED,
+    DROP_ICMPV6_CHECKSUM,
+    DROP_NDISC_FRAGMENTED,
+    DROP_NDISC_HOP_LIMIT,
+    DROP_NDISC_CODE,
+    DROP_NDISC_TARGET_MULTICAST,
+    DROP_NDISC_DAD_DESTINATION,
+    DROP_NDISC_SOLICITED_MULTICAST,
+    DROP_NDISC_SOURCE_NOT_LINK_LOCAL,
+    DROP_NDISC_REDIRECT_DESTINATION,
+    DROP_NDISC_REDIRECT_TARGET,
+    DROP_NDISC_OPTION_LENGTH,
+    DROP_NDISC_LLADDR_LENGTH,
+    DROP_NDISC_UNSPECIFIED_LLADDR,
+)
+"""Every reason for which :func:`parse` refuses a frame, in the order in which they are judged."""
+
+
+class Solicitation(NamedTuple):
+    """What a neighbour solicitation (type 135) says."""
+
+    src: bytes
+    dst: bytes
+    target: bytes
+    lladdr: bytes | None
+    """The source link-layer address."""
+
+    nonce: bytes | None
+    """The 6 octets of a nonce option of one unit; None where there is none of that size (RFC 7527)."""
+
+
+class Advertisement(NamedTuple):
+    """What a neighbour advertisement (type 136) says."""
+
+    src: bytes
+    dst: bytes
+    target: bytes
+    lladdr: bytes | None
+    """The target link-layer address."""
+
+    router: bool
+    solicited: bool
+    override: bool
+
+
+class RouterSolicitation(NamedTuple):
+    """What a router solicitation (type 133) says."""
+
+    src: bytes
+    dst: bytes
+    lladdr: bytes | None
+    """The source link-layer address."""
+
+
+class RouterAdvertisement(NamedTuple):
+    """What a router advertisement (type 134) says that concerns neighbours."""
+
+    src: bytes
+    dst: bytes
+    lladdr: bytes | None
+    """The source link-layer address."""
+
+    lifetime: int
+    """Seconds for which the sender is a default router; 0 if it is none."""
+
+    reachable_time: float
+    """Seconds; 0 is unspecified."""
+
+    retrans_timer: float
+    """Seconds; 0 is unspecified."""
+
+    hop_limit: int
+    """0 is unspecified."""
+
+
+class RedirectMessage(NamedTuple):
+    """What a redirect (type 137) says."""
+
+    src: bytes
+    dst: bytes
+    target: bytes
+    destination: bytes
+    lladdr: bytes | None
+    """The target link-layer address."""
+
+    redirected: bytes | None
+    """The beginning of the packet that caused it, with the option's padding."""
+
+
+Fields: TypeAlias = Solicitation | Advertisement | RouterSolicitation | RouterAdvertisement | RedirectMessage
+
+_ETHERTYPE_IPV6: Final = ETH_P_IPV6.to_bytes(2, "big")
+_ETHERTYPES_VLAN: Final = (ETH_P_8021Q.to_bytes(2, "big"), ETH_P_8021AD.to_bytes(2, "big"))
+
+_FLAG_ROUTER: Final = 0x80
+_FLAG_SOLICITED: Final = 0x40
+_FLAG_OVERRIDE: Final = 0x20
+
+_ROUTER_ADVERT: Final = struct.Struct("!4xBBHII")
+
+
+def parse(
+    frame: bytes, *, addr_len: int = ETH_ALEN, checksum: bool = True, fragments: bool = False
+) -> Fields | str:
+    """Return the fields of a whole Ethernet frame, or the one of :data:`DROP_REASONS` that refuses it.
+
+    Never raises, whatever the octets are. Octets after the packet are padding and are ignored. ``addr_len``
+    is the device's link-layer address length, 0 to 32 octets. ``checksum=False`` takes the checksum as
+    right: that of a packet from the same machine may not be computed yet. ``fragments=True`` takes messages
+    behind the fragment header of a whole packet, as ``suppress_frag_ndisc`` 0 does; fragments of several
+    are refused either way. What the addresses mean is not judged here, beyond what RFC 4861 calls invalid.
+
+    The tests are those of the kernel's ``ndisc_rcv`` and what it calls. Of options with the same type the
+    first counts, options that do not belong to the message are skipped whatever their kind.
+    """
+    if len(frame) < ETH_HLEN:
+        return DROP_ETHERNET_TRUNCATED
+    ethertype = frame[12:14]
+    if ethertype != _ETHERTYPE_IPV6:
+        return DROP_VLAN_TAGGED if ethertype in _ETHERTYPES_VLAN else DROP_NOT_IPV6
+    packet = ipv6.parse(frame, ETH_HLEN)
+    if isinstance(packet, str):
+        return packet
+    src, dst, hop_limit, protocol, offset, end, fragmented, partial = packet
+    if partial:
+        return ipv6.DROP_IPV6_FRAGMENT
+    if protocol != IPPROTO_ICMPV6 or offset == end or not (kind := _KINDS.get(frame[offset])):
+        return DROP_NOT_NDISC
+    size, fields = kind
+    if end - offset < size:
+        return DROP_NDISC_TRUNCATED
+    message = frame[offset:end]
+    if checksum and ipv6.checksum(src, dst, IPPROTO_ICMPV6, message):
+        return DROP_ICMPV6_CHECKSUM
+    if fragmented and not fragments:
+        return DROP_NDISC_FRAGMENTED
+    if hop_limit != 255:
+        return DROP_NDISC_HOP_LIMIT
+    if message[1]:
+        return DROP_NDISC_CODE
+    return fields(src, dst, message, addr_len)
+
+
+def _solicitation(src: bytes, dst: bytes, message: bytes, addr_len: int) -> Solicitation | str:
+    target = message[8:24]
+    if is_multicast(target):
+        return DROP_NDISC_TARGET_MULTICAST
+    if src == UNSPECIFIED and not is_solicited_node(dst):
+        return DROP_NDISC_DAD_DESTINATION
+    options = _options(message, 24, ND_OPT_SOURCE_LL_ADDR, addr_len, ND_OPT_NONCE)
+    if isinstance(options, str):
+        return options
+    lladdr, nonce = options
+    if lladdr is not None and src == UNSPECIFIED:
+        return DROP_NDISC_UNSPECIFIED_LLADDR
+    return Solicitation(src, dst, target, lladdr, nonce if nonce is not None and len(nonce) == 6 else None)
+
+
+def _advertisement(src: bytes, dst: bytes, message: bytes, addr_len: int) -> Advertisement | str:
+    target = message[8:24]
+    if is_multicast(target):
+        return DROP_NDISC_TARGET_MULTICAST
+    flags = message[4]
+    solicited = flags & _FLAG_SOLICITED != 0
+    if solicited and is_multicast(dst):
+        return DROP_NDISC_SOLICITED_MULTICAST
+    options = _options(message, 24, ND_OPT_TARGET_LL_ADDR, addr_len)
+    if isinstance(options, str):
+        return options
+    router, override = flags & _FLAG_ROUTER != 0, flags & _FLAG_OVERRIDE != 0
+    return Advertisement(src, dst, target, options[0], router, solicited, override)
+
+
+def _router_solicitation(src: bytes, dst: bytes, message: bytes, addr_len: int) -> RouterSolicitation | str:
+    options = _options(message, 8, ND_OPT_SOURCE_LL_ADDR, addr_len)
+    if isinstance(options, str):
+        return options
+    if options[0] is not None and src == UNSPECIFIED:
+        return DROP_NDISC_UNSPECIFIED_LLADDR
+    return RouterSolicitation(src, dst, options[0])
+
+
+def _router_advertisement(src: bytes, dst: bytes, message: bytes, addr_len: int) -> RouterAdvertisement | str:
+    if not is_link_local(src):
+        return DROP_NDISC_SOURCE_NOT_LINK_LOCAL
+    options = _options(message, 16, ND_OPT_SOURCE_LL_ADDR, addr_len)
+    if isinstance(options, str):
+        return options
+    hop_limit, _, lifetime, reachable_ms, retrans_ms = _ROUTER_ADVERT.unpack_from(message)
+    return RouterAdvertisement(
+        src, dst, options[0], lifetime, reachable_ms / 1000, retrans_ms / 1000, hop_limit
+    )
+
+
+def _redirect(src: bytes, dst: bytes, message: bytes, addr_len: int) -> RedirectMessage | str:
+    if not is_link_local(src):
+        return DROP_NDISC_SOURCE_NOT_LINK_LOCAL
+    target, destination = message[8:24], message[24:40]
+    if is_multicast(destination):
+        return DROP_NDISC_REDIRECT_DESTINATION
+    if target != destination and not is_link_local(target):
+        return DROP_NDISC_REDIRECT_TARGET
+    options = _options(message, 40, ND_OPT_TARGET_LL_ADDR, addr_len, ND_OPT_REDIRECT_HDR)
+    if isinstance(options, str):
+        return options
+    lladdr, redirected = options
+    # Six reserved octets stand before the packet.
+    return RedirectMessage(
+        src, dst, target, destination, lladdr, redirected if redirected is None else redirected[6:]
+    )
+
+
+def _options(
+    message: bytes, offset: int, lladdr_type: int, addr_len: int, other_type: int = -1
+) -> tuple[bytes | None, bytes | None] | str:
+    """Return the link-layer address of the first option of one type and the data of the first of another."""
+    end = len(message)
+    lladdr = other = None
+    while offset < end:
+        if end - offset < 2:
+            return DROP_NDISC_OPTION_LENGTH
+        kind = message[offset]
+        behind = offset + 8 * message[offset + 1]
+        if behind == offset or behind > end:
+            return DROP_NDISC_OPTION_LENGTH
+        if kind == lladdr_type:
+            if lladdr is None:
+                lladdr = message[offset + 2 : behind]
+        elif kind == other_type and other is None:
+            other = message[offset + 2 : behind]
+        offset = behind
+    if lladdr is not None:
+        # The option is filled up to a multiple of 8 octets with its own two.
+        if len(lladdr) - addr_len not in range(8) or (len(lladdr) + 2) % 8:
+            return DROP_NDISC_LLADDR_LENGTH
+        lladdr = lladdr[:addr_len]
+    return lladdr, other
+
+
+_KINDS: Final[dict[int, tuple[int, Callable[[bytes, bytes, bytes, int], Fields | str]]]] = {
+    ND_ROUTER_SOLICIT: (8, _router_solicitation),
+    ND_ROUTER_ADVERT: (16, _router_advertisement),
+    ND_NEIGHBOUR_SOLICIT: (24, _solicitation),
+    ND_NEIGHBOUR_ADVERT: (24, _advertisement),
+    ND_REDIRECT: (40, _redirect),
+}
+
+
+def build_solicitation(
+    src: bytes,
+    dst: bytes,
+    target: bytes,
+    lladdr: bytes | None = None,
+    nonce: bytes | None = None,
+    *,
+    traffic_class: int = 0,
+) -> bytes:
+    """Return the IPv6 packet of a neighbour solicitation, with a source link-layer address if ``lladdr``.
+
+    IP addresses are 16 packed octets, ``nonce`` is 6. As in every builder here the hop limit is 255 and the
+    checksum right, and nothing is checked: the caller is the send path, and its addresses were checked where
+    they came in.
+    """
+    options = _option(ND_OPT_SOURCE_LL_ADDR, lladdr)
+    if nonce is not None:
+        options += _option(ND_OPT_NONCE, nonce)
+    return _build(src, dst, ND_NEIGHBOUR_SOLICIT, bytes(4) + target + options, traffic_class)
+
+
+def build_advertisement(
+    src: bytes,
+    dst: bytes,
+    target: bytes,
+    lladdr: bytes | None = None,
+    *,
+    router: bool,
+    solicited: bool,
+    override: bool,
+    traffic_class: int = 0,
+) -> bytes:
+    """Return the IPv6 packet of a neighbour advertisement, with a target link-layer address if ``lladdr``."""
+    flags = router * _FLAG_ROUTER | solicited * _FLAG_SOLICITED | override * _FLAG_OVERRIDE
+    body = bytes((flags, 0, 0, 0)) + target + _option(ND_OPT_TARGET_LL_ADDR, lladdr)
+    return _build(src, dst, ND_NEIGHBOUR_ADVERT, body, traffic_class)
+
+
+def build_router_solicitation(
+    src: bytes, dst: bytes, lladdr: bytes | None = None, *, traffic_class: int = 0
+) -> bytes:
+    """Return the IPv6 packet of a router solicitation, with a source link-layer address if ``lladdr``."""
+    body = bytes(4) + _option(ND_OPT_SOURCE_LL_ADDR, lladdr)
+    return _build(src, dst, ND_ROUTER_SOLICIT, body, traffic_class)
+
+
+def build_router_advertisement(
+    src: bytes,
+    dst: bytes,
+    lladdr: bytes | None = None,
+    *,
+    lifetime: int,
+    reachable_time: float = 0,
+    retrans_timer: float = 0,
+    hop_limit: int = 0,
+    traffic_class: int = 0,
+) -> bytes:
+    """Return the IPv6 packet of a router advertisement, with a source link-layer address if ``lladdr``.
+
+    ``lifetime`` is whole seconds, below 2**16; ``reachable_time`` and ``retrans_timer`` are seconds, sent in
+    milliseconds, below 2**32; ``hop_limit`` is what the hosts shall use. Zero is unspecified.
+    """
+    body = _ROUTER_ADVERT.pack(
+        hop_limit, 0, lifetime, round(reachable_time * 1000), round(retrans_timer * 1000)
+    )[4:]
+    body += _option(ND_OPT_SOURCE_LL_ADDR, lladdr)
+    return _build(src, dst, ND_ROUTER_ADVERT, body, traffic_class)
+
+
+def build_redirect(
+    src: bytes,
+    dst: bytes,
+    target: bytes,
+    destination: bytes,
+    lladdr: bytes | None = None,
+    redirected: bytes | None = None,
+    *,
+    traffic_class: int = 0,
+) -> bytes:
+    """Return the IPv6 packet of a redirect, with a target link-layer address if ``lladdr``.
+
+    ``redirected`` is the beginning of the packet that causes it; it is filled up to a multiple of 8 octets.
+    """
+    body = bytes(4) + target + destination + _option(ND_OPT_TARGET_LL_ADDR, lladdr)
+    if redirected is not None:
+        body += _option(ND_OPT_REDIRECT_HDR, bytes(6) + redirected)
+    return _build(src, dst, ND_REDIRECT, body, traffic_class)
+
+
+def _option(kind: int, data: bytes | None) -> bytes:
+    if data is None:
+        return b""
+    units = (len(data) + 9) // 8
+    return bytes((kind, units)) + data + bytes(8 * units - 2 - len(data))
+
+
+def _build(src: bytes, dst: bytes, kind: int, body: bytes, traffic_class: int) -> bytes:
+    value = ipv6.checksum(src, dst, IPPROTO_ICMPV6, bytes((kind, 0, 0, 0)) + body)
+    message = bytes((kind, 0)) + value.to_bytes(2, "big") + body
+    return ipv6.build(src, dst, message, traffic_class=traffic_class)
