@@ -20,7 +20,6 @@ __all__ = [
     "DROP_IPV6_OPTION",
     "DROP_IPV6_PAYLOAD_LENGTH",
     "DROP_IPV6_ROUTING_HEADER",
-    "DROP_IPV6_SOURCE_MAPPED",
     "DROP_IPV6_SOURCE_MULTICAST",
     "DROP_IPV6_TRUNCATED",
     "DROP_IPV6_VERSION",
@@ -88,9 +87,6 @@ DROP_IPV6_MULTICAST_SCOPE: Final = "ipv6_multicast_scope"
 DROP_IPV6_SOURCE_MULTICAST: Final = "ipv6_source_multicast"
 """The source is a group."""
 
-DROP_IPV6_SOURCE_MAPPED: Final = "ipv6_source_mapped"
-"""The source is an IPv4-mapped address, ::ffff:0:0/96, which is never on a link."""
-
 DROP_IPV6_EXTENSION: Final = "ipv6_extension"
 """An extension header is cut off by the end of the packet, or is a second hop-by-hop header."""
 
@@ -111,7 +107,6 @@ DROP_REASONS: Final = (
     DROP_IPV6_LOOPBACK,
     DROP_IPV6_MULTICAST_SCOPE,
     DROP_IPV6_SOURCE_MULTICAST,
-    DROP_IPV6_SOURCE_MAPPED,
     DROP_IPV6_EXTENSION,
     DROP_IPV6_OPTION,
     DROP_IPV6_ROUTING_HEADER,
@@ -121,7 +116,6 @@ those of extension headers then header by header."""
 
 _HEADER: Final = struct.Struct("!IHBB16s16s")
 _SOLICITED_NODE: Final = b"\xff\x02" + bytes(9) + b"\x01\xff"
-_MAPPED: Final = bytes(10) + b"\xff\xff"
 
 _EXTENSIONS: Final = frozenset((IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_FRAGMENT, IPPROTO_DSTOPTS))
 
@@ -135,9 +129,9 @@ _REFUSE_UNKNOWN: Final = 0xC0
 _MOST_PADDING: Final = 7
 _MOST_OPTIONS: Final = 8
 
-# Mobility (2), RPL (3) and segment routing (4): a node that is configured for none of them refuses them even
-# when they are used up.
-_ROUTING_REFUSED: Final = frozenset((2, 3, 4))
+# RPL (3) and segment routing (4): a node that is not configured for them refuses them even when they are used
+# up. No type goes to a group.
+_ROUTING_REFUSED: Final = frozenset((3, 4))
 
 
 def is_multicast(ip: bytes) -> bool:
@@ -188,7 +182,9 @@ def build(
     ``src`` and ``dst`` are 16 packed octets, ``payload`` at most 65,535; the numbers are octets. None is
     checked: the caller is the send path, and its addresses were checked where they came in.
     """
-    return _HEADER.pack(6 << 28 | traffic_class << 20, len(payload), next_header, hop_limit, src, dst) + payload
+    return (
+        _HEADER.pack(6 << 28 | traffic_class << 20, len(payload), next_header, hop_limit, src, dst) + payload
+    )
 
 
 class Upper(NamedTuple):
@@ -300,8 +296,6 @@ def parse(frame: bytes, start: int) -> tuple[bytes, bytes, int, int, int, int, b
         return DROP_IPV6_MULTICAST_SCOPE
     if src[0] == 0xFF:
         return DROP_IPV6_SOURCE_MULTICAST
-    if src.startswith(_MAPPED):
-        return DROP_IPV6_SOURCE_MAPPED
     if next_header not in _EXTENSIONS:
         return src, dst, hop_limit, next_header, offset, end, False, False
     upper = walk(frame, offset, end, next_header, dst)
