@@ -13,6 +13,7 @@ __all__ = [
     "ALL_MLDV2_ROUTERS",
     "ALL_NODES",
     "ALL_ROUTERS",
+    "DROP_ICMPV6_CHECKSUM",
     "DROP_IPV6_EXTENSION",
     "DROP_IPV6_FRAGMENT",
     "DROP_IPV6_LOOPBACK",
@@ -23,6 +24,7 @@ __all__ = [
     "DROP_IPV6_SOURCE_MULTICAST",
     "DROP_IPV6_TRUNCATED",
     "DROP_IPV6_VERSION",
+    "DROP_NOT_IPV6",
     "DROP_REASONS",
     "IPPROTO_DSTOPTS",
     "IPPROTO_FRAGMENT",
@@ -69,6 +71,9 @@ ALL_ROUTERS: Final = b"\xff\x02" + bytes(13) + b"\x02"
 ALL_MLDV2_ROUTERS: Final = b"\xff\x02" + bytes(13) + b"\x16"
 """ff02::16, every router of the link that speaks MLDv2 (RFC 3810, section 5.2.14)."""
 
+DROP_NOT_IPV6: Final = "not_ipv6"
+"""The frame carries another protocol."""
+
 DROP_IPV6_TRUNCATED: Final = "ipv6_truncated"
 """The frame ends before its IPv6 header does."""
 
@@ -99,6 +104,9 @@ DROP_IPV6_ROUTING_HEADER: Final = "ipv6_routing_header"
 
 DROP_IPV6_FRAGMENT: Final = "ipv6_fragment"
 """The packet is one fragment of several. Fragments are not put together here."""
+
+DROP_ICMPV6_CHECKSUM: Final = "icmpv6_checksum"
+"""The checksum of an ICMPv6 message is wrong."""
 
 DROP_REASONS: Final = (
     DROP_IPV6_TRUNCATED,

@@ -6,7 +6,6 @@ This is the receive path, which has the fields that Linux acts on, and the send 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -39,6 +38,9 @@ from .ndisc_fields import (
     DROP_NOT_IPV6,
     DROP_NOT_NDISC,
     DROP_REASONS,
+    ND_NA_FLAG_OVERRIDE,
+    ND_NA_FLAG_ROUTER,
+    ND_NA_FLAG_SOLICITED,
     ND_NEIGHBOUR_ADVERT,
     ND_NEIGHBOUR_SOLICIT,
     ND_OPT_MTU,
@@ -50,6 +52,7 @@ from .ndisc_fields import (
     ND_REDIRECT,
     ND_ROUTER_ADVERT,
     ND_ROUTER_SOLICIT,
+    ROUTER_ADVERT,
     Advertisement,
     Fields,
     RedirectMessage,
@@ -93,6 +96,7 @@ __all__ = [
     "RouterAdvertisement",
     "RouterSolicitation",
     "Solicitation",
+    "build",
     "build_advertisement",
     "build_redirect",
     "build_router_advertisement",
@@ -103,12 +107,6 @@ __all__ = [
 
 _ETHERTYPE_IPV6: Final = ETH_P_IPV6.to_bytes(2, "big")
 _ETHERTYPES_VLAN: Final = (ETH_P_8021Q.to_bytes(2, "big"), ETH_P_8021AD.to_bytes(2, "big"))
-
-_FLAG_ROUTER: Final = 0x80
-_FLAG_SOLICITED: Final = 0x40
-_FLAG_OVERRIDE: Final = 0x20
-
-_ROUTER_ADVERT: Final = struct.Struct("!4xBBHII")
 
 
 def parse(
@@ -173,13 +171,13 @@ def _advertisement(src: bytes, dst: bytes, message: bytes, addr_len: int) -> Adv
     if is_multicast(target):
         return DROP_NDISC_TARGET_MULTICAST
     flags = message[4]
-    solicited = flags & _FLAG_SOLICITED != 0
+    solicited = flags & ND_NA_FLAG_SOLICITED != 0
     if solicited and is_multicast(dst):
         return DROP_NDISC_SOLICITED_MULTICAST
     options = _options(message, 24, ND_OPT_TARGET_LL_ADDR, addr_len)
     if isinstance(options, str):
         return options
-    router, override = flags & _FLAG_ROUTER != 0, flags & _FLAG_OVERRIDE != 0
+    router, override = flags & ND_NA_FLAG_ROUTER != 0, flags & ND_NA_FLAG_OVERRIDE != 0
     return Advertisement(src, dst, target, options[0], router, solicited, override)
 
 
@@ -198,7 +196,7 @@ def _router_advertisement(src: bytes, dst: bytes, message: bytes, addr_len: int)
     options = _options(message, 16, ND_OPT_SOURCE_LL_ADDR, addr_len)
     if isinstance(options, str):
         return options
-    hop_limit, _, lifetime, reachable_ms, retrans_ms = _ROUTER_ADVERT.unpack_from(message)
+    hop_limit, _, lifetime, reachable_ms, retrans_ms = ROUTER_ADVERT.unpack_from(message, 4)
     return RouterAdvertisement(
         src, dst, options[0], lifetime, reachable_ms / 1000, retrans_ms / 1000, hop_limit
     )
@@ -242,8 +240,8 @@ def _options(
             other = message[offset + 2 : behind]
         offset = behind
     if lladdr is not None:
-        # The option is filled up to a multiple of 8 octets with its own two.
-        if len(lladdr) - addr_len not in range(8) or (len(lladdr) + 2) % 8:
+        # With its own two octets the option is filled up to the next multiple of 8.
+        if not 0 <= len(lladdr) - addr_len < 8:
             return DROP_NDISC_LLADDR_LENGTH
         lladdr = lladdr[:addr_len]
     return lladdr, other
@@ -258,6 +256,18 @@ _KINDS: Final[dict[int, tuple[int, Callable[[bytes, bytes, bytes, int], Fields |
 }
 
 
+def build(src: bytes, dst: bytes, kind: int, body: bytes, *, traffic_class: int = 0) -> bytes:
+    """Return the IPv6 packet of the message with this type and what stands behind its checksum.
+
+    ``src`` and ``dst`` are 16 packed octets. As in every builder here the hop limit is 255 and the checksum
+    right, and nothing is checked: the caller is the send path, and its addresses were checked where they came
+    in. :mod:`.ndisc_message` checks.
+    """
+    value = ipv6.checksum(src, dst, IPPROTO_ICMPV6, bytes((kind, 0, 0, 0)) + body)
+    message = bytes((kind, 0)) + value.to_bytes(2, "big") + body
+    return ipv6.build(src, dst, message, traffic_class=traffic_class)
+
+
 def build_solicitation(
     src: bytes,
     dst: bytes,
@@ -269,14 +279,12 @@ def build_solicitation(
 ) -> bytes:
     """Return the IPv6 packet of a neighbour solicitation, with a source link-layer address if ``lladdr``.
 
-    IP addresses are 16 packed octets, ``nonce`` is 6. As in every builder here the hop limit is 255 and the
-    checksum right, and nothing is checked: the caller is the send path, and its addresses were checked where
-    they came in.
+    IP addresses are 16 packed octets, ``nonce`` is 6.
     """
     options = _option(ND_OPT_SOURCE_LL_ADDR, lladdr)
     if nonce is not None:
         options += _option(ND_OPT_NONCE, nonce)
-    return _build(src, dst, ND_NEIGHBOUR_SOLICIT, bytes(4) + target + options, traffic_class)
+    return build(src, dst, ND_NEIGHBOUR_SOLICIT, bytes(4) + target + options, traffic_class=traffic_class)
 
 
 def build_advertisement(
@@ -291,9 +299,9 @@ def build_advertisement(
     traffic_class: int = 0,
 ) -> bytes:
     """Return the IPv6 packet of a neighbour advertisement, with a target link-layer address if ``lladdr``."""
-    flags = router * _FLAG_ROUTER | solicited * _FLAG_SOLICITED | override * _FLAG_OVERRIDE
+    flags = router * ND_NA_FLAG_ROUTER | solicited * ND_NA_FLAG_SOLICITED | override * ND_NA_FLAG_OVERRIDE
     body = bytes((flags, 0, 0, 0)) + target + _option(ND_OPT_TARGET_LL_ADDR, lladdr)
-    return _build(src, dst, ND_NEIGHBOUR_ADVERT, body, traffic_class)
+    return build(src, dst, ND_NEIGHBOUR_ADVERT, body, traffic_class=traffic_class)
 
 
 def build_router_solicitation(
@@ -301,7 +309,7 @@ def build_router_solicitation(
 ) -> bytes:
     """Return the IPv6 packet of a router solicitation, with a source link-layer address if ``lladdr``."""
     body = bytes(4) + _option(ND_OPT_SOURCE_LL_ADDR, lladdr)
-    return _build(src, dst, ND_ROUTER_SOLICIT, body, traffic_class)
+    return build(src, dst, ND_ROUTER_SOLICIT, body, traffic_class=traffic_class)
 
 
 def build_router_advertisement(
@@ -320,11 +328,9 @@ def build_router_advertisement(
     ``lifetime`` is whole seconds, below 2**16; ``reachable_time`` and ``retrans_timer`` are seconds, sent in
     milliseconds, below 2**32; ``hop_limit`` is what the hosts shall use. Zero is unspecified.
     """
-    body = _ROUTER_ADVERT.pack(
-        hop_limit, 0, lifetime, round(reachable_time * 1000), round(retrans_timer * 1000)
-    )[4:]
-    body += _option(ND_OPT_SOURCE_LL_ADDR, lladdr)
-    return _build(src, dst, ND_ROUTER_ADVERT, body, traffic_class)
+    times = round(reachable_time * 1000), round(retrans_timer * 1000)
+    body = ROUTER_ADVERT.pack(hop_limit, 0, lifetime, *times) + _option(ND_OPT_SOURCE_LL_ADDR, lladdr)
+    return build(src, dst, ND_ROUTER_ADVERT, body, traffic_class=traffic_class)
 
 
 def build_redirect(
@@ -344,7 +350,7 @@ def build_redirect(
     body = bytes(4) + target + destination + _option(ND_OPT_TARGET_LL_ADDR, lladdr)
     if redirected is not None:
         body += _option(ND_OPT_REDIRECT_HDR, bytes(6) + redirected)
-    return _build(src, dst, ND_REDIRECT, body, traffic_class)
+    return build(src, dst, ND_REDIRECT, body, traffic_class=traffic_class)
 
 
 def _option(kind: int, data: bytes | None) -> bytes:
@@ -352,9 +358,3 @@ def _option(kind: int, data: bytes | None) -> bytes:
         return b""
     units = (len(data) + 9) // 8
     return bytes((kind, units)) + data + bytes(8 * units - 2 - len(data))
-
-
-def _build(src: bytes, dst: bytes, kind: int, body: bytes, traffic_class: int) -> bytes:
-    value = ipv6.checksum(src, dst, IPPROTO_ICMPV6, bytes((kind, 0, 0, 0)) + body)
-    message = bytes((kind, 0)) + value.to_bytes(2, "big") + body
-    return ipv6.build(src, dst, message, traffic_class=traffic_class)

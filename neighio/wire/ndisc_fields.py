@@ -6,10 +6,12 @@ The classes have the fields that Linux acts on and no more, with the packet's ad
 
 from __future__ import annotations
 
+import struct
 from typing import Final, NamedTuple, TypeAlias
 
 from . import ipv6
 from .ethernet import DROP_ETHERNET_TRUNCATED, DROP_VLAN_TAGGED
+from .ipv6 import DROP_ICMPV6_CHECKSUM, DROP_NOT_IPV6
 
 __all__ = [
     "DROP_ICMPV6_CHECKSUM",
@@ -29,6 +31,9 @@ __all__ = [
     "DROP_NOT_IPV6",
     "DROP_NOT_NDISC",
     "DROP_REASONS",
+    "ND_NA_FLAG_OVERRIDE",
+    "ND_NA_FLAG_ROUTER",
+    "ND_NA_FLAG_SOLICITED",
     "ND_NEIGHBOUR_ADVERT",
     "ND_NEIGHBOUR_SOLICIT",
     "ND_OPT_MTU",
@@ -40,6 +45,7 @@ __all__ = [
     "ND_REDIRECT",
     "ND_ROUTER_ADVERT",
     "ND_ROUTER_SOLICIT",
+    "ROUTER_ADVERT",
     "Advertisement",
     "Fields",
     "RedirectMessage",
@@ -54,6 +60,14 @@ ND_NEIGHBOUR_SOLICIT: Final = 135
 ND_NEIGHBOUR_ADVERT: Final = 136
 ND_REDIRECT: Final = 137
 
+ND_NA_FLAG_ROUTER: Final = 0x80
+ND_NA_FLAG_SOLICITED: Final = 0x40
+ND_NA_FLAG_OVERRIDE: Final = 0x20
+
+ROUTER_ADVERT: Final = struct.Struct("!BBHII")
+"""What follows the checksum of a router advertisement: hop limit, flags, lifetime in seconds, reachable time
+and retransmission timer in milliseconds."""
+
 ND_OPT_SOURCE_LL_ADDR: Final = 1
 ND_OPT_TARGET_LL_ADDR: Final = 2
 ND_OPT_PREFIX_INFO: Final = 3
@@ -61,17 +75,11 @@ ND_OPT_REDIRECT_HDR: Final = 4
 ND_OPT_MTU: Final = 5
 ND_OPT_NONCE: Final = 14
 
-DROP_NOT_IPV6: Final = "not_ipv6"
-"""The frame carries another protocol."""
-
 DROP_NOT_NDISC: Final = "not_ndisc"
 """The packet is no ICMPv6 message of the types 133 to 137."""
 
 DROP_NDISC_TRUNCATED: Final = "ndisc_truncated"
 """The packet ends before the fixed part of the message does."""
-
-DROP_ICMPV6_CHECKSUM: Final = "icmpv6_checksum"
-"""The checksum is wrong."""
 
 DROP_NDISC_FRAGMENTED: Final = "ndisc_fragmented"
 """The message came behind a fragment header, though that of a whole packet (RFC 6980, section 5)."""

@@ -1,0 +1,147 @@
+"""Echo, of ICMP (RFC 792) and of ICMPv6 (RFC 4443): what a host answers to whoever pings it.
+
+A packet is a whole IP packet, and its own version says which family it is of.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from . import ipv4, ipv6
+from .ipv4 import IPPROTO_ICMP, IPV4_ALEN
+from .ipv6 import DROP_ICMPV6_CHECKSUM, DROP_IPV6_FRAGMENT, IPPROTO_ICMPV6
+
+__all__ = [
+    "DROP_ECHO_SOURCE",
+    "DROP_ECHO_TRUNCATED",
+    "DROP_ICMP_CHECKSUM",
+    "DROP_NOT_ECHO_REQUEST",
+    "DROP_REASONS",
+    "ICMPV6_ECHO_REPLY",
+    "ICMPV6_ECHO_REQUEST",
+    "ICMP_ECHO",
+    "ICMP_ECHOREPLY",
+    "EchoRequest",
+    "build_echo_reply",
+    "echo_reply",
+    "parse_echo_request",
+]
+
+ICMP_ECHOREPLY: Final = 0
+ICMP_ECHO: Final = 8
+ICMPV6_ECHO_REQUEST: Final = 128
+ICMPV6_ECHO_REPLY: Final = 129
+
+DROP_NOT_ECHO_REQUEST: Final = "not_echo_request"
+"""The packet carries something else."""
+
+DROP_ECHO_TRUNCATED: Final = "echo_truncated"
+"""The packet ends before identifier and sequence number do."""
+
+DROP_ICMP_CHECKSUM: Final = "icmp_checksum"
+"""The checksum of an ICMP message is wrong."""
+
+DROP_ECHO_SOURCE: Final = "echo_source"
+"""The source is unspecified, a group or broadcast: nobody whom one could answer."""
+
+DROP_REASONS: Final = (
+    *ipv4.DROP_REASONS,
+    *ipv6.DROP_REASONS,
+    DROP_IPV6_FRAGMENT,
+    DROP_NOT_ECHO_REQUEST,
+    DROP_ECHO_TRUNCATED,
+    DROP_ICMP_CHECKSUM,
+    DROP_ICMPV6_CHECKSUM,
+    DROP_ECHO_SOURCE,
+)
+"""Every reason for which :func:`parse_echo_request` refuses a packet, in the order in which they are judged."""
+
+_SIZE: Final = 8
+
+
+class EchoRequest(NamedTuple):
+    """What an echo request says."""
+
+    src: bytes
+    dst: bytes
+    traffic_class: int
+    """The octet that IPv4 calls the type of service."""
+
+    code: int
+    """0 by the RFCs; Linux answers any."""
+
+    body: bytes
+    """What follows the checksum: identifier, sequence number, data."""
+
+
+def parse_echo_request(packet: bytes) -> EchoRequest | str:
+    """Return what an echo request says, or the one of :data:`DROP_REASONS` that refuses the packet.
+
+    Never raises, whatever the octets are. Whether the destination is an own address, or a group or broadcast
+    whose requests are answered, is the caller's to know.
+    """
+    if packet[:1] and packet[0] >> 4 == 6:
+        return _parse_icmpv6(packet)
+    fields = ipv4.parse(packet)
+    if isinstance(fields, str):
+        return fields
+    src, dst, protocol, message = fields
+    if protocol != IPPROTO_ICMP or message[:1] != bytes((ICMP_ECHO,)):
+        return DROP_NOT_ECHO_REQUEST
+    if len(message) < _SIZE:
+        return DROP_ECHO_TRUNCATED
+    if ipv4.checksum(message):
+        return DROP_ICMP_CHECKSUM
+    # 0/8 is this network, 224/4 are groups, 240/4 is reserved and ends with broadcast.
+    if not 1 <= src[0] < 224:
+        return DROP_ECHO_SOURCE
+    return EchoRequest(src, dst, packet[1], message[1], message[4:])
+
+
+def _parse_icmpv6(packet: bytes) -> EchoRequest | str:
+    fields = ipv6.parse(packet, 0)
+    if isinstance(fields, str):
+        return fields
+    src, dst, _, protocol, offset, end, _, partial = fields
+    if partial:
+        return DROP_IPV6_FRAGMENT
+    message = packet[offset:end]
+    if protocol != IPPROTO_ICMPV6 or message[:1] != bytes((ICMPV6_ECHO_REQUEST,)):
+        return DROP_NOT_ECHO_REQUEST
+    if len(message) < _SIZE:
+        return DROP_ECHO_TRUNCATED
+    if ipv6.checksum(src, dst, IPPROTO_ICMPV6, message):
+        return DROP_ICMPV6_CHECKSUM
+    if src == ipv6.UNSPECIFIED:
+        return DROP_ECHO_SOURCE
+    traffic_class = int.from_bytes(packet[:2], "big") >> 4 & 0xFF
+    return EchoRequest(src, dst, traffic_class, message[1], message[4:])
+
+
+def build_echo_reply(request: EchoRequest, *, src: bytes | None = None, hop_limit: int = 64) -> bytes:
+    """Return the IP packet that answers, of the request's family: same traffic class, same code, same body.
+
+    It goes from where the request went to, or from ``src``, packed octets, which a request to a group needs.
+    As in Linux the traffic class is reflected; options of an IPv4 header are not, which Linux does.
+    """
+    source = request.dst if src is None else src
+    if len(request.src) == IPV4_ALEN:
+        head = bytes((ICMP_ECHOREPLY, request.code))
+        value = ipv4.checksum(head + b"\0\0" + request.body)
+        message = head + value.to_bytes(2, "big") + request.body
+        return ipv4.build(
+            source, request.src, message, protocol=IPPROTO_ICMP, ttl=hop_limit, tos=request.traffic_class
+        )
+    head = bytes((ICMPV6_ECHO_REPLY, request.code))
+    value = ipv6.checksum(source, request.src, IPPROTO_ICMPV6, head + b"\0\0" + request.body)
+    message = head + value.to_bytes(2, "big") + request.body
+    return ipv6.build(source, request.src, message, hop_limit=hop_limit, traffic_class=request.traffic_class)
+
+
+def echo_reply(packet: bytes, *, src: bytes | None = None) -> bytes | None:
+    """Return the IP packet that answers a packet, or None if it is no valid echo request.
+
+    ``src`` is as in :func:`build_echo_reply`.
+    """
+    request = parse_echo_request(packet)
+    return None if isinstance(request, str) else build_echo_reply(request, src=src)
