@@ -11,9 +11,10 @@ import trio
 from .address import IPAddress, LinkAddress, parse_ip
 from .core import constants as c
 from .core.cache import NeighbourCache
-from .core.constants import AF_INET
+from .core.constants import AF_INET, AF_INET6
 from .core.neighbour import Neighbour
 from .core.proxy import ProxyEntry
+from .errors import InvalidAddress
 from .states import parse_nud
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Administration", "Cache", "CacheStatistics", "TableStatistics"]
 
-_FAMILIES = {4: AF_INET}
+FAMILIES: Final[Mapping[int, int]] = {4: AF_INET, 6: AF_INET6}
+"""The families, as the public face names them."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """A family's counters: those of /proc/net/stat/arp_cache, and how full the cache is.
+    """A family's counters: those of /proc/net/stat/arp_cache and ndisc_cache, and how full the cache is.
 
     ``gc_entries`` are the entries that gc_thresh2 and gc_thresh3 count; ``swept`` those of sweeps.
     """
@@ -43,6 +45,8 @@ class CacheStatistics:
     hits: int
     res_failed: int
     periodic_gc_runs: int
+    rcv_probes_mcast: int
+    rcv_probes_ucast: int
     forced_gc_runs: int
     unres_discards: int
     table_fulls: int
@@ -61,7 +65,7 @@ class TableStatistics:
 
 
 class Cache:
-    """One family's cache, as ``table.arp`` shows it."""
+    """One family's cache, as ``table.arp`` and ``table.ndisc`` show it."""
 
     def __init__(self, check: Callable[[], object], cache: NeighbourCache) -> None:
         self._check = check
@@ -159,9 +163,38 @@ class Administration:
 
     @property
     def arp(self) -> Cache:
-        """The IPv4 neighbours."""
-        driver = self._check()
-        return Cache(self._check, driver.engine.caches[AF_INET])
+        """The IPv4 neighbours.
+
+        Raises:
+            InvalidAddress: the table does not serve IPv4.
+        """
+        return self._cache(4)
+
+    @property
+    def ndisc(self) -> Cache:
+        """The IPv6 neighbours.
+
+        Raises:
+            InvalidAddress: the table does not serve IPv6.
+        """
+        return self._cache(6)
+
+    def _cache(self, family: int) -> Cache:
+        return Cache(self._check, self._check().engine.caches[self._family(family)])
+
+    def _family(self, family: int) -> int:
+        """The number inside for 4 or 6.
+
+        Raises:
+            ValueError: neither.
+            InvalidAddress: the table does not serve it.
+        """
+        number = FAMILIES.get(family)
+        if number is None:
+            raise ValueError(f"family: {family!r} is neither 4 nor 6")
+        if number not in self._check().engine.caches:
+            raise InvalidAddress(f"family: this table does not serve IPv{family}")
+        return number
 
     def statistics(self) -> TableStatistics:
         """What the table does now."""
@@ -188,16 +221,17 @@ class Administration:
         """
         driver = self._check()
         index = None if dev is None else driver.index(dev)
-        number = _family(family)
-        node = driver.engine.node
-        switches = node.everywhere if index is None else node.devices[index].switches
-        return driver.engine.parameters(index, number).as_dict() | switches[number]
+        number = self._family(family)
+        engine = driver.engine
+        switches = engine.node.everywhere if index is None else engine.devices[index].switches
+        return engine.parameters(index, number).as_dict() | switches[number]
 
     @trio.lowlevel.enable_ki_protection
     def set(self, dev: str | None, family: int = 4, /, **changes: float) -> None:
         """Change parameters and switches of a device, or with None the defaults: all of them or none.
 
-        Names are those of /proc/sys/net/ipv4/neigh and ipv4/conf without ``_ms``; times are seconds.
+        Names are those of /proc/sys/net/ipv4/neigh and ipv4/conf (for 6: ipv6) without ``_ms``; times are
+        seconds.
 
         Raises:
             ValueError: an unknown name or a value out of range; names the field.
@@ -205,7 +239,7 @@ class Administration:
         """
         driver = self._check()
         index = None if dev is None else driver.index(dev)
-        driver.engine.set(index, _family(family), changes, driver.clock())
+        driver.engine.set(index, self._family(family), changes, driver.clock())
         driver.pump()
 
     # -- ip neigh
@@ -330,9 +364,3 @@ class Administration:
         if proxy and dev is None:
             return None, parse_ip(ip)[0]
         return driver.place(ip, dev)
-
-
-def _family(family: int) -> int:
-    if family not in _FAMILIES:
-        raise ValueError(f"family: {family!r} is not served; there is 4")
-    return _FAMILIES[family]

@@ -8,7 +8,8 @@ from typing import Literal
 import trio
 
 from .address import LinkAddress
-from .core import node
+from .core.device import Device as CoreDevice
+from .core.device import parse_interface
 from .core.neighbour import Neighbour
 from .core.parameters import Parameters
 from .errors import InvalidAddress
@@ -52,7 +53,7 @@ class Device:
         self.interface = interface
         self.role = role
         self.addresses: tuple[tuple[bytes, int], ...] = tuple(
-            node.parse_interface(address) for address in addresses
+            parse_interface(address) for address in addresses
         )
         self.neigh_construct = neigh_construct
         self.neigh_setup = neigh_setup
@@ -69,7 +70,7 @@ class Device:
 class AttachedDevice:
     """A device of a running table. ``await device.detach()`` ends it alone."""
 
-    def __init__(self, device: node.Device, end: Callable[[AttachedDevice], None]) -> None:
+    def __init__(self, device: CoreDevice, end: Callable[[AttachedDevice], None]) -> None:
         self._device = device
         self._end = end
         self._scope = trio.CancelScope()

@@ -12,11 +12,15 @@ from typing import Final, TypeAlias
 
 from .address import IPAddress, LinkAddress, format_ip, parse_ip
 from .core.constants import IFF_LOWER_UP, IFF_NOARP, IFF_UP
+from .core.device import Device
 from .core.engine import Engine, Scope, device_scope
 from .core.events import (
+    AddressConflict,
     Answer,
     Change,
+    Claimed,
     DelNeighbour,
+    Membership,
     Miss,
     NewNeighbour,
     Output,
@@ -26,12 +30,12 @@ from .core.events import (
     Verified,
 )
 from .core.neighbour import Neighbour
-from .core.node import Device
 from .core.parameters import Parameters
 from .core.queue import Packet
-from .errors import DeviceGone, InvalidAddress, PacketDropped, Unreachable
+from .errors import DeviceGone, DuplicateAddress, InvalidAddress, PacketDropped, Unreachable
 from .link.base import Link, LinkBusy, LinkDown, LinkFacts, LinkGone
 from .publication import Subscription
+from .wire.ethernet import ipv6_multicast_lladdr
 
 __all__ = ["Driver", "Outcome", "ProbeRecord"]
 
@@ -96,6 +100,7 @@ class Driver:
         self._resolving: dict[Neighbour, dict[Hashable, None]] = {}
         self._verifying: dict[Neighbour, dict[Hashable, None]] = {}
         self._sending: dict[Packet, Hashable] = {}
+        self._claiming: dict[tuple[int, bytes], dict[Hashable, None]] = {}
         self._probes: dict[tuple[int, bytes], list[ProbeRecord]] = {}
         self._answer_sinks: dict[tuple[int, bytes], tuple[Callable[[Answer], None], ...]] = {}
         self._pumping = False
@@ -113,6 +118,14 @@ class Driver:
     def await_packet(self, packet: Packet, token: Hashable) -> None:
         """Wake ``token`` when the link took the packet, or nobody will."""
         self._sending[packet] = token
+
+    def await_claim(self, index: int, ip: bytes, token: Hashable) -> None:
+        """Wake ``token`` when an own address is in use, or is found to be somebody else's."""
+        self._claiming.setdefault((index, ip), {})[token] = None
+
+    def forget_claim(self, index: int, ip: bytes, token: Hashable) -> None:
+        """The waiter is gone."""
+        self._claiming.get((index, ip), {}).pop(token, None)
 
     def forget(self, waiters: Neighbour, token: Hashable) -> None:
         """The waiter is gone; the probing goes on, as in the kernel."""
@@ -133,6 +146,7 @@ class Driver:
         return (
             sum(len(tokens) for tokens in self._resolving.values())
             + sum(len(tokens) for tokens in self._verifying.values())
+            + sum(len(tokens) for tokens in self._claiming.values())
             + len(self._sending)
             + sum(len(records) for records in self._probes.values())
         )
@@ -140,10 +154,11 @@ class Driver:
     def abandon(self, error: Callable[[], BaseException]) -> None:
         """End every wait with an exception of its own, and every subscription."""
         tokens: list[Hashable] = [*self._sending.values()]
-        for table in (self._resolving, self._verifying):
-            for waiting in table.values():
-                tokens.extend(waiting)
-            table.clear()
+        for waiters in (*self._resolving.values(), *self._verifying.values(), *self._claiming.values()):
+            tokens.extend(waiters)
+        self._resolving.clear()
+        self._verifying.clear()
+        self._claiming.clear()
         self._sending.clear()
         for place in list(self._probes):
             self._abandon_probes(place, error)
@@ -183,9 +198,15 @@ class Driver:
 
     # -- subscriptions
 
-    def subscribe(self, *, trace: bool, errors: bool, capacity: int) -> Subscription:
+    def subscribe(self, *, trace: bool, errors: bool, conflicts: bool, capacity: int) -> Subscription:
         subscription = Subscription(
-            self.engine.caches.values(), self.clock, self.wake, trace=trace, errors=errors, capacity=capacity
+            self.engine.caches.values(),
+            self.clock,
+            self.wake,
+            trace=trace,
+            errors=errors,
+            conflicts=conflicts,
+            capacity=capacity,
         )
         self.subscriptions.append(subscription)
         self._follow_trace()
@@ -219,7 +240,10 @@ class Driver:
                 if frame is None:
                     more = False
                     break
-                engine_receive(index, frame, now)
+                if link.partial_checksum:
+                    engine_receive(index, frame, now, partial_checksum=True)
+                else:
+                    engine_receive(index, frame, now)
         except LinkDown as error:
             # It says so once, and before the frames that it still holds.
             self.trouble(index, error)
@@ -269,8 +293,15 @@ class Driver:
             self._verified(output)
         elif isinstance(output, PacketFailed):
             self._packet_failed(output)
-        else:
+        elif isinstance(output, Answer):
             self._answered(output)
+        elif isinstance(output, Membership):
+            self._listen(output)
+        elif isinstance(output, Claimed):
+            for token in self._claiming.pop((output.device.index, output.key), ()):
+                self.wake(token, None)
+        else:
+            self._contested(output)
 
     def _transmit(self, output: Transmit) -> None:
         device, frame, packet = output
@@ -341,6 +372,24 @@ class Driver:
                 token, record.token = record.token, None
                 self.wake(token, None)
 
+    def _listen(self, membership: Membership) -> None:
+        index = membership.device.index
+        link = self.links.get(index)
+        if link is None:
+            return
+        change = link.join if membership.joined else link.leave
+        try:
+            change(ipv6_multicast_lladdr(membership.group))
+        except LinkGone as error:
+            self.trouble(index, error)
+
+    def _contested(self, conflict: AddressConflict) -> None:
+        for subscription in tuple(self.subscriptions):
+            subscription.offer(conflict)
+        if conflict.action == "duplicate":
+            for token in self._claiming.pop((conflict.ifindex, conflict.key), ()):
+                self.wake(token, DuplicateAddress(conflict.ip, conflict.device, conflict.lladdr))
+
     # -- devices
 
     def attach(
@@ -349,15 +398,17 @@ class Driver:
         *,
         neigh_construct: Callable[[Neighbour], None] | None = None,
         neigh_setup: Callable[[Parameters], None] | None = None,
+        answers: bool = False,
     ) -> Device:
-        """Have neighbours on a link. Its device is made of what the link says, unless the node knows it.
+        """Have neighbours on a link. Its device is made of what the link says, unless the node knows it;
+        with ``answers`` it is a host's, which the kernel's node does not know.
 
         Raises:
             InvalidAddress: the link's index or name is attached already, or is another interface's.
         """
         if link.name in self.names:
             raise InvalidAddress(f"device: {link.name} is attached already")
-        device = self.engine.node.devices.get(link.index)
+        device = None if answers else self.engine.node.devices.get(link.index)
         if device is not None and device.name != link.name:
             raise InvalidAddress(f"device: {link.name} has the index {link.index}, which is {device.name}'s")
         if device is None:
@@ -366,24 +417,29 @@ class Driver:
                 link.index,
                 link.lladdr,
                 broadcast=link.broadcast,
-                flags=link.flags,
+                flags=link.flags & ~IFF_NOARP if answers else link.flags,
                 mtu=link.mtu,
+                answers=answers,
             )
         device.neigh_construct = neigh_construct
         device.neigh_setup = neigh_setup
         self.engine.attach(device, self.clock())
         self.links[link.index] = link
+        self.pump()
         self.names[device.name] = device
         self.arm(device_scope(link.index), self.engine.next_deadline(device_scope(link.index)))
         return device
 
     def detach(self, index: int) -> None:
         """Stop driving a link; its neighbours go, and whoever waits for them gets :class:`DeviceGone`."""
-        device = self.engine.node.devices[index]
+        device = self.engine.devices[index]
         self.engine.detach(index, self.clock())
         self.names.pop(device.name, None)
         del self.links[index]
         self.pump()
+        for place in [place for place in self._claiming if place[0] == index]:
+            for token in self._claiming.pop(place):
+                self.wake(token, DeviceGone(f"dev {device.name}"))
         self._end_probes(index, f"dev {device.name}")
 
     def _end_probes(self, index: int, why: str) -> None:
@@ -391,9 +447,12 @@ class Driver:
             self._abandon_probes(place, lambda: DeviceGone(why))
 
     def follow(self, index: int, facts: Link | LinkFacts) -> None:
-        """A device is now as ``facts`` say: name, flags, address, MTU. Each change is its own stimulus."""
+        """A device is now as ``facts`` say: name, flags, address, MTU. Each change is its own stimulus.
+
+        Of a host's device NOARP and the link-layer address are its own.
+        """
         engine = self.engine
-        device = engine.node.devices[index]
+        device = engine.device(index)
         now = self.clock()
         if facts.name != device.name:
             if self.names.pop(device.name, None) is not None:
@@ -406,13 +465,16 @@ class Driver:
             engine.link_down(index, now)
         elif not device.up and facts.flags & IFF_UP:
             engine.link_up(index, now)
-        if facts.lladdr != device.lladdr:
+        flags = facts.flags
+        if device.answers:
+            flags = flags & ~IFF_NOARP | device.flags & IFF_NOARP
+        elif facts.lladdr != device.lladdr:
             engine.set_lladdr(index, facts.lladdr, now)
-        engine.set_noarp(index, bool(facts.flags & IFF_NOARP), now)
+        engine.set_noarp(index, bool(flags & IFF_NOARP), now)
         carrier = bool(facts.flags & IFF_LOWER_UP)
         if device.up and carrier != device.carrier:
             engine.carrier(index, carrier, now)
-        device.flags = facts.flags
+        device.flags = flags
         self.pump()
         if falls:
             self._end_probes(index, f"{device.name} is down")
@@ -424,7 +486,7 @@ class Driver:
 
         Raises:
             InvalidAddress: no address, an unknown or missing device, a zone that contradicts ``dev``, the
-                unspecified address.
+                unspecified address, an own address of the host role.
         """
         key, zone = parse_ip(ip)
         if zone is not None:
@@ -433,7 +495,11 @@ class Driver:
             dev = zone
         if not any(key):
             raise InvalidAddress("ip: the unspecified address is nobody's")
-        return self.index(dev), key
+        index = self.index(dev)
+        device = self.engine.devices[index]
+        if device.answers and device.node.owns(key):
+            raise InvalidAddress(f"ip: {format_ip(key)} is an address of this host's own")
+        return index, key
 
     def index(self, dev: str | None) -> int:
         """The index of an attached device, by its name; None where there is only one.

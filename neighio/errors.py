@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from .address import LinkAddress
 
 __all__ = [
     "AdminError",
@@ -93,7 +96,22 @@ _ADMIN_CLASSES: dict[int, Any] = {
 
 
 class DuplicateAddress(NeighioError):
-    """Another station uses the address that was to be added."""
+    """Another station uses the address that was to be added.
+
+    Attributes:
+        ip: the address, as text.
+        device: where it was to be.
+        lladdr: at which link-layer address the other one has it.
+    """
+
+    def __init__(self, ip: str, device: str, lladdr: LinkAddress) -> None:
+        super().__init__(ip, device, lladdr)
+        self.ip = ip
+        self.device = device
+        self.lladdr = lladdr
+
+    def __str__(self) -> str:
+        return f"{self.ip} dev {self.device} is in use by {self.lladdr}"
 
 
 class MalformedFrame(NeighioError):

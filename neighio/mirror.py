@@ -12,9 +12,10 @@ from typing import Final
 
 import trio
 
-from .core.constants import IFF_UP, RTN_UNICAST
+from .core.constants import AF_INET, IFF_UP, RTN_UNICAST
+from .core.device import Address, Device
 from .core.engine import Engine
-from .core.node import Address, Device, Route
+from .core.node import Route
 from .driver import Driver
 from .kernel import requests
 from .kernel.framing import Message
@@ -129,12 +130,14 @@ class KernelMirror:
     def _replace_addresses(self, messages: Iterable[object]) -> None:
         found = [message for message in messages if isinstance(message, AddressMessage)]
         kept = {(message.index, message.local, message.prefixlen) for message in found}
-        now = self._driver.clock()
         for index in self.links:
             for address in list(self._engine.node.devices[index].addresses):
                 if (index, address.ip, address.prefixlen) not in kept:
-                    self._engine.remove_address(index, address.ip, address.prefixlen, now)
-        for message in found:
+                    self._lose(index, address.ip, address.prefixlen)
+        # The kernel keeps a device's IPv6 addresses newest first, and asks from the oldest link-local one.
+        ipv4 = [message for message in found if message.family == AF_INET]
+        ipv6 = [message for message in reversed(found) if message.family != AF_INET]
+        for message in ipv4 + ipv6:
             self._address(message)
         self._driver.pump()
 
@@ -159,19 +162,22 @@ class KernelMirror:
         if message.deleted:
             self._remove(message.index)
             return
-        device = self._engine.node.devices.get(message.index)
+        node = self._engine.node
+        device = node.devices.get(message.index)
         if device is not None and message.index not in self.links and device.name != message.name:
             # A link that the kernel does not know was here first.
             return
         self.links[message.index] = message
         if device is None:
-            self._engine.node.devices[message.index] = Device(
-                message.name,
-                message.index,
-                message.lladdr,
-                broadcast=message.broadcast,
-                flags=message.flags,
-                mtu=message.mtu,
+            node.add_device(
+                Device(
+                    message.name,
+                    message.index,
+                    message.lladdr,
+                    broadcast=message.broadcast,
+                    flags=message.flags,
+                    mtu=message.mtu,
+                )
             )
             return
         link = self._driver.links.get(message.index)
@@ -179,8 +185,16 @@ class KernelMirror:
             link.update(message)
         if device.up and not message.flags & IFF_UP:
             # The kernel drops a device's routes without a word.
-            self._engine.node.forget_routes(device)
+            node.forget_routes(device)
+        if self._is_a_hosts(message.index):
+            device.name, device.flags, device.mtu = message.name, message.flags, message.mtu
+            device.lladdr, device.broadcast = message.lladdr, message.broadcast
         self._driver.follow(message.index, message)
+
+    def _is_a_hosts(self, index: int) -> bool:
+        """Whether an attached device has addresses of its own, beside the kernel's."""
+        attached = self._engine.devices.get(index)
+        return attached is not None and attached.answers
 
     def _remove(self, index: int) -> None:
         if self.links.pop(index, None) is not None:
@@ -192,14 +206,20 @@ class KernelMirror:
     def _address(self, message: AddressMessage) -> None:
         if message.index not in self.links:
             return
-        now = self._driver.clock()
         if message.deleted:
-            self._engine.remove_address(message.index, message.local, message.prefixlen, now)
+            self._lose(message.index, message.local, message.prefixlen)
+            return
+        address = Address(message.local, message.prefixlen, message.scope, message.flags, message.broadcast)
+        if self._is_a_hosts(message.index):
+            self._engine.node.add_address(self._engine.node.devices[message.index], address)
         else:
-            address = Address(
-                message.local, message.prefixlen, message.scope, message.flags, message.broadcast
-            )
-            self._engine.add_address(message.index, address, now)
+            self._engine.add_address(message.index, address, self._driver.clock())
+
+    def _lose(self, index: int, ip: bytes, prefixlen: int) -> None:
+        if self._is_a_hosts(index):
+            self._engine.node.remove_address(self._engine.node.devices[index], ip, prefixlen)
+        else:
+            self._engine.remove_address(index, ip, prefixlen, self._driver.clock())
 
     def _route(self, message: RouteMessage) -> None:
         node = self._engine.node

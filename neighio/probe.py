@@ -38,7 +38,7 @@ async def probe(
 ) -> Reply:
     """Send one solicitation and wait for its answer; see :meth:`NeighbourTable.probe`."""
     engine = driver.engine
-    device = engine.node.devices[index]
+    device = engine.devices[index]
     begun = driver.clock()
     neighbour = engine.begin_probe(index, key, begun)
     retrans_time = max(engine.parameters(index, neighbour.family).retrans_time, HZ_100)

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from .core.cache import NeighbourCache
 from .core.engine import BUDGET
-from .core.events import Change, DelNeighbour, Miss, NewNeighbour, PacketFailed
+from .core.events import AddressConflict, Change, DelNeighbour, Miss, NewNeighbour, PacketFailed
 from .errors import SubscriberOverflow
 
 __all__ = ["Idle", "Published", "Subscription"]
@@ -20,7 +20,7 @@ class Idle(NamedTuple):
     time: float
 
 
-Published: TypeAlias = NewNeighbour | DelNeighbour | Miss | Change | PacketFailed | Idle
+Published: TypeAlias = NewNeighbour | DelNeighbour | Miss | Change | PacketFailed | AddressConflict | Idle
 """What a subscription yields."""
 
 
@@ -40,6 +40,7 @@ class Subscription:
         "_shown",
         "_wake",
         "closed",
+        "conflicts",
         "errors",
         "overflowed",
         "token",
@@ -54,6 +55,7 @@ class Subscription:
         *,
         trace: bool,
         errors: bool,
+        conflicts: bool,
         capacity: int,
     ) -> None:
         self._clock = clock
@@ -66,6 +68,7 @@ class Subscription:
         self._shown = 0
         self.trace: bool = trace
         self.errors: bool = errors
+        self.conflicts: bool = conflicts
         self.overflowed: bool = False
         self.closed: bool = False
         self.token: Hashable | None = None
@@ -112,12 +115,16 @@ class Subscription:
                 return place == 0 and row < self._row
         return True
 
-    def offer(self, event: NewNeighbour | DelNeighbour | Miss | Change | PacketFailed) -> None:
+    def offer(
+        self, event: NewNeighbour | DelNeighbour | Miss | Change | PacketFailed | AddressConflict
+    ) -> None:
         """Queue an event that happened, if this subscription is to see it."""
         if isinstance(event, Change):
             wanted = self.trace and self._walked(event.family, event.row)
         elif isinstance(event, PacketFailed):
             wanted = self.errors
+        elif isinstance(event, AddressConflict):
+            wanted = self.conflicts
         else:
             wanted = self._walked(event.family, event.row)
         if not wanted or self.overflowed:

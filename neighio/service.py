@@ -11,10 +11,11 @@ import trio
 
 from ._failures import innermost, internal
 from ._park import wake
-from .administration import Administration
-from .core.constants import AF_INET
+from .administration import FAMILIES, Administration
+from .core.device import Address
 from .core.engine import Engine, Scope
-from .core.node import Address, Route
+from .core.node import Route
+from .core.switches import SWITCHES
 from .device import AttachedDevice, Device
 from .driver import Driver
 from .errors import InternalError, InvalidAddress, NeighioError
@@ -39,20 +40,21 @@ class TableService(Administration):
     def __init__(
         self,
         *devices: str | Device | Link,
-        families: Iterable[int] = (4,),
+        families: Iterable[int] = (4, 6),
         parameters: Mapping[str, float] | None = None,
         random: Random | None = None,
     ) -> None:
         served = tuple(families)
         if not served:
-            raise ValueError("families: none is given; there is 4")
+            raise ValueError("families: none is given; there are 4 and 6")
         for family in served:
-            if family != 4:
-                raise ValueError(f"families: {family!r} is not served; there is 4")
+            if family not in FAMILIES:
+                raise ValueError(f"families: {family!r} is not served; there are 4 and 6")
+        self._families = tuple(FAMILIES[family] for family in dict.fromkeys(served))
         self._initial = [_device(device) for device in devices]
         self._settings = dict(parameters or {})
         self._random = random
-        Engine().set(None, AF_INET, self._settings, 0.0)
+        self._set_defaults(Engine(families=self._families), 0.0)
         self._state = "new"
         self._timers: dict[Scope, trio.CancelScope] = {}
         self._attached: dict[int, AttachedDevice] = {}
@@ -81,8 +83,8 @@ class TableService(Administration):
             raise trio.BusyResourceError("the table is being served already")
         if self._state == "closed":
             raise trio.ClosedResourceError("the table was closed")
-        engine = Engine(now=trio.current_time(), random=self._random)
-        engine.set(None, AF_INET, self._settings, trio.current_time())
+        engine = Engine(now=trio.current_time(), random=self._random, families=self._families)
+        self._set_defaults(engine, trio.current_time())
         self._driver = Driver(
             engine, clock=trio.current_time, wake=wake, arm=self._arm, trouble=self._trouble
         )
@@ -108,6 +110,13 @@ class TableService(Administration):
         finally:
             # Its traceback holds this frame: the two would be garbage for the collector.
             del failure
+
+    def _set_defaults(self, engine: Engine, now: float) -> None:
+        """A switch that only the other family has is no business of this one."""
+        for family in self._families:
+            foreign = {name for other in self._families for name in SWITCHES[other]} - SWITCHES[family].keys()
+            mine = {name: value for name, value in self._settings.items() if name not in foreign}
+            engine.set(None, family, mine, now)
 
     def _close(self) -> None:
         """Let nobody in any more, and nobody wait any longer. Idempotent."""

@@ -65,7 +65,7 @@ class Sweep:
     ) -> None:
         self._driver = driver
         self._index = index
-        self._device = self._driver.engine.node.devices[index]
+        self._device = self._driver.engine.devices[index]
         self._link = self._driver.links[index]
         self._keys = keys
         self._rate = rate

@@ -13,7 +13,8 @@ import trio
 from ._failures import has_cancellation, is_cancellation, of_table
 from ._park import Token, park
 from .address import IPAddress, LinkAddress, format_ip, parse_ip, parse_network
-from .core.constants import AF_INET, RTN_LOCAL, RTN_UNICAST
+from .core.base import FAMILY_OF_LENGTH
+from .core.constants import RTN_LOCAL, RTN_UNICAST
 from .core.neighbour import Neighbour
 from .device import Device
 from .errors import DeviceGone, InvalidAddress
@@ -36,8 +37,9 @@ class NeighbourTable(TableService):
 
     Args:
         devices: interface names, :class:`Device` or links, attached when the table starts.
-        families: address families; 4 is the one there is.
-        parameters: defaults for every device, by the names of /proc/sys/net/ipv4/neigh; times in seconds.
+        families: address families, 4 and 6.
+        parameters: defaults for every device and both families, by the names of /proc/sys/net/ipv4/neigh;
+            times in seconds.
         random: where reachable_time is drawn from.
 
     Raises:
@@ -103,7 +105,7 @@ class NeighbourTable(TableService):
         return lladdr
 
     def _check_up(self, index: int) -> None:
-        device = self._driver.engine.node.devices[index]
+        device = self._driver.engine.devices[index]
         if not device.up:
             raise DeviceGone(f"{device.name} is down")
 
@@ -134,16 +136,17 @@ class NeighbourTable(TableService):
         await trio.lowlevel.checkpoint_if_cancelled()
         driver = self._check()
         index, key = driver.place(ip, dev)
-        asker = None if source is None else self._asker(source, len(key))
+        asker = None if source is None else self._asker(source, index, len(key))
         self._check_up(index)
         return await probe(driver, index, key, unicast=unicast, listen=listen, source=asker)
 
-    def _asker(self, source: IPAddress, length: int) -> bytes:
+    def _asker(self, source: IPAddress, index: int, length: int) -> bytes:
         """Whoever hears a solicitation believes its source: it has to be ours."""
         key, zone = parse_ip(source, field="source")
         if len(key) != length or zone is not None:
             raise InvalidAddress(f"source: {source!r} is not of the asked address's family")
-        own = self._driver.engine.node.owns(key) and not (length == 4 and key[0] == 127)
+        node = self._driver.engine.devices[index].node
+        own = node.owns(key) and not (length == 4 and key[0] == 127)
         if any(key) and not own:
             raise InvalidAddress(f"source: {format_ip(key)} is no address of this host")
         return key
@@ -165,9 +168,10 @@ class NeighbourTable(TableService):
             await self._follow_kernel()
         else:
             await trio.lowlevel.checkpoint()
-        node = self._check().engine.node
+        engine = self._check().engine
+        node = engine.node
         kind = node.address_type(key)
-        if len(key) != 4:
+        if FAMILY_OF_LENGTH[len(key)] not in engine.caches:
             raise InvalidAddress(f"ip: {format_ip(key)} is of a family that this table does not serve")
         if not any(key):
             raise InvalidAddress("ip: the unspecified address is nobody's")
@@ -178,7 +182,7 @@ class NeighbourTable(TableService):
 
     def sweep(
         self,
-        network: str | ipaddress.IPv4Network,
+        network: str | ipaddress.IPv4Network | ipaddress.IPv6Network,
         dev: str | None = None,
         *,
         rate: float = 1000.0,
@@ -214,11 +218,12 @@ class NeighbourTable(TableService):
         index = driver.index(dev)
         self._check_up(index)
         first, prefixlen = parse_network(network)
-        if len(first) != 4:
+        cache = driver.engine.caches.get(FAMILY_OF_LENGTH[len(first)])
+        if cache is None:
             raise InvalidAddress(f"network: {network} is of a family that this table does not serve")
-        count = 1 << (32 - prefixlen)
-        check_size(count, driver.engine.caches[AF_INET].swept)
-        keys = driver.engine.sweep_keys(first, count)
+        count = 1 << (len(first) * 8 - prefixlen)
+        check_size(count, cache.swept)
+        keys = driver.engine.sweep_keys(index, first, count)
         return self._sweep(Sweep(driver, index, keys, rate=rate, tries=int(tries), interval=interval), keep)
 
     @asynccontextmanager
@@ -280,23 +285,26 @@ class NeighbourTable(TableService):
     # -- watching
 
     @protected
-    def subscribe(self, *, trace: bool = False, errors: bool = False, capacity: int = 1024) -> EventStream:
+    def subscribe(
+        self, *, trace: bool = False, errors: bool = False, conflicts: bool = False, capacity: int = 1024
+    ) -> EventStream:
         """Return the table's events: the entries that there are, :class:`Idle`, then changes.
 
         Linux's notifications and nothing more; with ``trace`` every change of a state, an address or a
-        flag too, with ``errors`` every packet that failed after it was accepted. ``capacity`` bounds how
-        many may wait to be read.
+        flag too, with ``errors`` every packet that failed after it was accepted, with ``conflicts`` every
+        :class:`AddressConflict` of the host role. ``capacity`` bounds how many may wait to be read.
         """
         if capacity < 1:
             raise ValueError(f"capacity: {capacity!r} is not at least 1")
         driver = self._check()
-        return EventStream(driver, driver.subscribe(trace=trace, errors=errors, capacity=capacity))
+        subscription = driver.subscribe(trace=trace, errors=errors, conflicts=conflicts, capacity=capacity)
+        return EventStream(driver, subscription)
 
 
 @asynccontextmanager
 async def open_table(
     *devices: str | Device | Link,
-    families: Sequence[int] = (4,),
+    families: Sequence[int] = (4, 6),
     parameters: Mapping[str, float] | None = None,
     random: Random | None = None,
 ) -> AsyncIterator[NeighbourTable]:

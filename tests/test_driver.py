@@ -30,7 +30,7 @@ from neighio.core.constants import (
 from neighio.core.engine import Engine, Scope, device_scope, family_scope
 from neighio.core.events import Answer, Change, DelNeighbour, NewNeighbour, PacketFailed
 from neighio.core.neighbour import Neighbour
-from neighio.core.node import Address, Device
+from neighio.core.device import Address, Device
 from neighio.core.queue import Packet
 from neighio.driver import Driver, Outcome
 from neighio.errors import DeviceGone, InvalidAddress, PacketDropped, SubscriberOverflow, Unreachable

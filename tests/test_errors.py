@@ -7,14 +7,14 @@ import pickle
 
 import pytest
 
-from neighio import errors
+from neighio import LinkAddress, errors
 
 ERRORS = [
     errors.AdminError(errno.EEXIST),
     errors.AdminError(errno.ENOENT, "Neighbor entry not found"),
     errors.AdminError(errno.EINVAL, "Invalid link address"),
     errors.DeviceGone("eth0 was removed"),
-    errors.DuplicateAddress("198.51.100.7 is at 02:00:00:00:00:07"),
+    errors.DuplicateAddress("198.51.100.7", "eth0", LinkAddress("02:00:00:00:00:07")),
     errors.InternalError("row 7 is on two lists"),
     errors.InvalidAddress("ip: 'x' is not an IP address"),
     errors.MalformedFrame("arp_hln"),

@@ -81,6 +81,9 @@ def new_neighbour(
         return
     if table is None:
         raise AdminError(errno.EINVAL, "Device not specified")
+    refusal = cache.protocol.refuses_to_add(table.device)
+    if refusal is not None:
+        raise AdminError(errno.EINVAL, refusal)
     update_flags = NEIGH_UPDATE_F_ADMIN | NEIGH_UPDATE_F_OVERRIDE | NEIGH_UPDATE_F_OVERRIDE_ISROUTER
     row = cache.lookup(table, key)
     if row:

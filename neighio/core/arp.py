@@ -1,15 +1,14 @@
-"""ARP over the cache (RFC 826 as net/ipv4/arp.c has it), in the client role.
+"""ARP over the cache (RFC 826 as net/ipv4/arp.c has it).
 
-A client resolves and listens. It answers nobody: what Linux does with an entry because of a request for
-one of its addresses is done here, what it does because of sending the answer is not.
+In the client role it resolves and listens, and answers nobody: what Linux does with an entry because of a
+request for one of its addresses is done, what it does because of sending the answer is not. In the host role
+it answers, for its own addresses and as a proxy.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..address import LinkAddress
-from ..errors import NeighioError
 from ..wire import arp as wire
 from ..wire.ethernet import BROADCAST, ipv4_multicast_lladdr, is_group
 from .constants import (
@@ -18,21 +17,20 @@ from .constants import (
     NUD_NOARP,
     NUD_REACHABLE,
     NUD_STALE,
-    NUD_VALID,
     RT_SCOPE_LINK,
     RTN_BROADCAST,
     RTN_LOCAL,
     RTN_MULTICAST,
     RTN_UNICAST,
 )
-from .create import create
-from .events import Answer, Miss, Transmit
-from .node import LIMITED_BROADCAST
-from .queue import NEIGH_CREATEFAIL
+from .device import LIMITED_BROADCAST
+from .events import Transmit
+from .protocol import NeighbourProtocol
+from .proxy import find_proxy
 
 if TYPE_CHECKING:
-    from .cache import DeviceTable, NeighbourCache
-    from .node import Device, Node
+    from .cache import DeviceTable
+    from .device import Device
     from .queue import Packet
 
 __all__ = ["DROP_REASONS", "Arp"]
@@ -57,17 +55,14 @@ DROP_REASONS: Final = (
 """Every reason for which a received frame touches nothing."""
 
 
-class Arp:
+class Arp(NeighbourProtocol):
     """The ARP cache's protocol."""
 
     family = AF_INET
     ethertype = b"\x08\x06"
+    evict_nocarrier = "arp_evict_nocarrier"
 
-    __slots__ = ("cache", "node")
-
-    def __init__(self, cache: NeighbourCache) -> None:
-        self.cache: NeighbourCache = cache
-        self.node: Node = cache.services.node
+    __slots__ = ()
 
     # -- what the cache asks
 
@@ -83,7 +78,7 @@ class Arp:
         store = self.cache.store
         device = table.device
         key = self.output_key(device, key)
-        kind = store.type[row] = self.node.address_type(key)
+        kind = store.type[row] = device.node.address_type(key)
         if not device.header:
             store.nud_state[row] = NUD_NOARP
             return key
@@ -99,50 +94,38 @@ class Arp:
         store.set_lladdr(row, lladdr)
         return key
 
-    def solicit(self, row: int, context: Packet | None) -> None:
-        """Send the probe that the counter asks for: unicast, to user space, or broadcast (arp_solicit)."""
+    def solicit(self, row: int, context: Packet | None, *, unicast: bool) -> None:
+        """Send one request (arp_solicit)."""
         cache = self.cache
-        store = cache.store
-        table = cache.table_of(row)
-        probes = store.probes[row] - table.parms.ucast_solicit
-        if probes < 0:
-            self._request(row, table, context, cache.lladdr(row))
-        elif probes < table.parms.app_solicit:
-            cache.notify(Miss, row)
-        else:
-            self._request(row, table, context, BROADCAST)
+        device = cache.table_of(row).device
+        target = cache.store.key_of(row)
+        source = device.node.source_for(target, device, None if context is None else context.source)
+        self._request(device, source or NOBODY, target, cache.lladdr(row) if unicast else BROADCAST)
 
     def solicit_once(self, row: int, *, unicast: bool, source: bytes | None) -> None:
-        """Send one request outside the counter; unicast only to an address that is known. It comes from
-        ``source``, or with None from the address that would ask anyway."""
         cache = self.cache
-        known = cache.store.nud_state[row] & NUD_VALID
-        dst = cache.lladdr(row) if unicast and known else BROADCAST
-        self._request(row, cache.table_of(row), None, dst, source)
-
-    def _request(
-        self,
-        row: int,
-        table: DeviceTable,
-        context: Packet | None,
-        dst: bytes,
-        source: bytes | None = None,
-    ) -> None:
-        device = table.device
-        if device.noarp:
-            return
-        target = self.cache.store.key_of(row)
+        device = cache.table_of(row).device
+        target = cache.store.key_of(row)
         if source is None:
-            source = self.node.source_for(target, device, None if context is None else context.source)
-        frame = wire.build(
-            wire.ARPOP_REQUEST, source, device.lladdr, target, NO_LLADDR, dst=dst, src=device.lladdr
-        )
+            source = device.node.source_for(target, device, None)
+        dst = self.known_lladdr(row) if unicast else None
+        self._request(device, source or NOBODY, target, dst or BROADCAST)
+
+    def _request(self, device: Device, source: bytes, target: bytes, dst: bytes) -> None:
+        if not device.noarp:
+            self.send(device, wire.ARPOP_REQUEST, source, target, NO_LLADDR, dst)
+
+    def send(self, device: Device, op: int, spa: bytes, tpa: bytes, tha: bytes, dst: bytes) -> None:
+        """Send one message; ARP goes past the entries (arp_send_dst)."""
+        frame = wire.build(op, spa, device.lladdr, tpa, tha, dst=dst, src=device.lladdr)
         self.cache.outputs.append(Transmit(device, frame, None))
 
     # -- reception
 
-    def receive(self, table: DeviceTable, frame: bytes) -> str | None:
-        """Take one frame in (arp_rcv, arp_process); returns the reason when it was dropped."""
+    def receive(
+        self, table: DeviceTable, frame: bytes, *, partial_checksum: bool = False, delayed: bool = False
+    ) -> str | None:
+        """Take one frame in (arp_rcv, arp_process); ``delayed`` when it comes from the proxy's queue."""
         device = table.device
         if device.noarp:
             return DROP_NOARP
@@ -156,63 +139,104 @@ class Arp:
         op, sip, sha, tip, tha = fields
         if tip[0] & 0xF0 == 0xE0:
             return DROP_TARGET_MULTICAST
-        if tip[0] == 127 and not self._switch(device, "route_localnet"):
+        if tip[0] == 127 and not self.switch(device, "route_localnet"):
             return DROP_TARGET_LOOPBACK
-        if sip == tip and self._switch(device, "drop_gratuitous_arp"):
+        if sip == tip and self.switch(device, "drop_gratuitous_arp"):
             return DROP_GRATUITOUS
+        if device.answers and not delayed:
+            self.cache.services.claims.hear_arp(device, op, sip, sha, tip)
         if sip == NOBODY:
+            if op == wire.ARPOP_REQUEST and device.node.address_type(tip) == RTN_LOCAL:
+                self._answer(device, sip, sha, tip, heed_filter=False)
             return None
         if op == wire.ARPOP_REPLY:
-            services = self.cache.services
-            if services.probed and (device.index, sip) in services.probed:
-                lladdr = bytes.__new__(LinkAddress, sha)
-                self.cache.outputs.append(Answer(services.now, device, sip, lladdr))
-        elif self.node.address_type(tip) == RTN_LOCAL and not self._martian(device, sip):
-            if self._may_answer(device, sip, tip):
-                self._learn_requester(table, sip, sha)
+            self.heard(device, sip, sha)
+        elif self._request_is_consumed(table, sip, sha, tip, frame, delayed or to_us):
             return None
         self._learn(table, op, sip, sha, tip, tha, to_us)
         return None
 
-    def _switch(self, device: Device, name: str) -> int:
-        return self.node.switch(device, AF_INET, name)
+    def _request_is_consumed(
+        self, table: DeviceTable, sip: bytes, sha: bytes, tip: bytes, frame: bytes, at_once: bool
+    ) -> bool:
+        """Whether a request is for this node, be it as a proxy; then its sender is known and answered."""
+        device = table.device
+        if self._martian(device, sip):
+            return False
+        if device.node.address_type(tip) == RTN_LOCAL:
+            if self._may_answer(device, sip, tip) and self._learn_requester(table, sip, sha):
+                self._answer(device, sip, sha, tip)
+            return True
+        if not device.answers or not self._proxies(device, sip, tip):
+            return False
+        known = self._learn_requester(table, sip, sha)
+        if at_once or not table.parms.proxy_delay:
+            if known:
+                self._reply(device, sip, sha, tip)
+        else:
+            self.cache.proxy_queue.push(table, frame)
+        return True
 
     def _martian(self, device: Device, sip: bytes) -> bool:
         """Whether no route back to the sender can be (ip_route_input_slow, without rp_filter)."""
-        if sip[0] == 127 and not self._switch(device, "route_localnet"):
+        if sip[0] == 127 and not self.switch(device, "route_localnet"):
             return True
-        return sip == LIMITED_BROADCAST or sip[0] & 0xF0 == 0xE0 or self.node.owns(sip)
+        return sip == LIMITED_BROADCAST or sip[0] & 0xF0 == 0xE0 or device.node.owns(sip)
 
     def _may_answer(self, device: Device, sip: bytes, tip: bytes) -> bool:
         """Whether arp_ignore and arp_filter let a request for a local address be answered. One that may
         not be answered does not touch the table either (arp_ignore, arp_filter)."""
-        ignore = self._switch(device, "arp_ignore")
-        if ignore in (1, 2):
-            here = any(address.ip == tip for address in device.own(AF_INET))
-            if not here or (ignore == 2 and not device.subnet_contains(sip, tip)):
-                return False
-        elif ignore == 3:
-            owned = [
-                self.node.scope(owner, address)
-                for owner in self.node.devices.values()
-                for address in owner.own(AF_INET)
-                if address.ip == tip
-            ]
-            if not any(scope <= RT_SCOPE_LINK for scope in owned):
-                return False
-        elif ignore == 8:
+        if self._ignores(device, sip, tip):
             return False
-        if self._switch(device, "arp_filter"):
-            back = self.node.route(sip)
+        if self.switch(device, "arp_filter"):
+            back = device.node.route(sip)
             return back is not None and back.device is device
         return True
 
-    def _learn_requester(self, table: DeviceTable, sip: bytes, sha: bytes) -> None:
-        """Somebody asks for an address of ours: know them, whatever was known before (neigh_event_ns)."""
-        cache = self.cache
-        row = cache.lookup(table, sip) or self._create(table, sip)
+    def _ignores(self, device: Device, sip: bytes, tip: bytes) -> bool:
+        ignore = self.switch(device, "arp_ignore")
+        node = device.node
+        if ignore in (1, 2):
+            here = any(address.ip == tip for address in device.own(AF_INET))
+            near = ignore == 1 or sip == NOBODY or device.subnet_contains(sip, tip)
+            return not (here and near)
+        if ignore == 3:
+            return not any(
+                node.scope(owner, address) <= RT_SCOPE_LINK
+                for owner in node.devices.values()
+                for address in owner.own(AF_INET)
+                if address.ip == tip
+            )
+        return ignore == 8
+
+    def _answer(
+        self, device: Device, sip: bytes, sha: bytes, tip: bytes, *, heed_filter: bool = True
+    ) -> None:
+        """Answer for an address of ours, in the host role."""
+        if device.answers and (heed_filter or not self._ignores(device, sip, tip)):
+            self._reply(device, sip, sha, tip)
+
+    def _reply(self, device: Device, sip: bytes, sha: bytes, tip: bytes) -> None:
+        self.send(device, wire.ARPOP_REPLY, tip, sip, sha, sha)
+
+    def _proxies(self, device: Device, sip: bytes, tip: bytes) -> bool:
+        """Whether a device answers for an address that lies elsewhere (arp_fwd_proxy, arp_fwd_pvlan)."""
+        if not self.switch(device, "forwarding") or device.node.address_type(tip) != RTN_UNICAST:
+            return False
+        there = device.node.route(tip)
+        if there is None:
+            return False
+        if there.device is device:
+            return sip != tip and bool(self.switch(device, "proxy_arp_pvlan"))
+        return bool(self.switch(device, "proxy_arp")) or find_proxy(self.cache, tip, device.index) is not None
+
+    def _learn_requester(self, table: DeviceTable, sip: bytes, sha: bytes) -> bool:
+        """Somebody asks for an address of ours: know them, whatever was known before (neigh_event_ns).
+        Returns whether there is an entry."""
+        row = self.cache.lookup(table, sip) or self.create(table, sip)
         if row:
-            self._update(row, sha, NUD_STALE, NEIGH_UPDATE_F_OVERRIDE)
+            self.update(row, sha, NUD_STALE, NEIGH_UPDATE_F_OVERRIDE)
+        return bool(row)
 
     def _learn(
         self, table: DeviceTable, op: int, sip: bytes, sha: bytes, tip: bytes, tha: bytes, to_us: bool
@@ -225,34 +249,20 @@ class Arp:
         if not row and not accept:
             return
         reply = op == wire.ARPOP_REPLY
-        unicast = self.node.address_type(sip) == RTN_UNICAST
+        unicast = device.node.address_type(sip) == RTN_UNICAST
         gratuitous = sip == tip and unicast and (not reply or tha == sha)
         if not row:
             if not (gratuitous or (reply and unicast)):
                 return
-            row = self._create(table, sip)
+            row = self.create(table, sip)
             if not row:
                 return
         now = cache.services.now
         override = gratuitous or now > cache.store.updated[row] + table.parms.locktime
         state = NUD_REACHABLE if reply and to_us else NUD_STALE
-        self._update(row, sha, state, NEIGH_UPDATE_F_OVERRIDE if override else 0)
+        self.update(row, sha, state, NEIGH_UPDATE_F_OVERRIDE if override else 0)
 
     def _accepts(self, device: Device, sip: bytes) -> bool:
         """Whether arp_accept lets a stranger's message create an entry."""
-        accept = self._switch(device, "arp_accept")
-        return accept == 1 or (accept == 2 and self.node.on_link(device, sip))
-
-    def _create(self, table: DeviceTable, key: bytes) -> int:
-        """Make an entry for a sender; 0 when the table refuses, which is counted: the wire is not told."""
-        try:
-            return create(self.cache, table, key)
-        except NeighioError:
-            table.device.count_drop(NEIGH_CREATEFAIL)
-            return 0
-
-    def _update(self, row: int, lladdr: bytes, state: int, flags: int) -> None:
-        cache = self.cache
-        cache.hold(row)
-        cache.nud.update(row, lladdr, state, flags)
-        cache.release(row)
+        accept = self.switch(device, "arp_accept")
+        return accept == 1 or (accept == 2 and device.node.on_link(device, sip))

@@ -10,17 +10,23 @@ from ..address import format_ip
 from ..errors import InvalidAddress
 from .arp import Arp
 from .cache import DeviceTable, NeighbourCache, Services
+from .claims import Claims
 from .collect import PeriodicGC
-from .constants import AF_INET
+from .constants import AF_INET, AF_INET6, KEY_LEN
 from .create import create
+from .device import Address, Device
 from .events import Output
 from .managed import ManagedWork
+from .ndisc import Ndisc
 from .neighbour import Neighbour
 from .node import Node
+from .protocol import NeighbourProtocol
+from .proxy import ProxyQueue
 
 __all__ = ["FAMILY_OF_LENGTH", "EngineBase", "Scope", "device_scope", "family_scope"]
 
-FAMILY_OF_LENGTH: Final = {4: AF_INET}
+FAMILY_OF_LENGTH: Final = {length: family for family, length in KEY_LEN.items()}
+PROTOCOLS: Final[dict[int, type[NeighbourProtocol]]] = {AF_INET: Arp, AF_INET6: Ndisc}
 
 Scope: TypeAlias = tuple[str, int]
 """What has a deadline of its own: a device's timers, or a family's periodic work."""
@@ -42,24 +48,27 @@ class EngineBase:
         *,
         now: float = 0.0,
         random: random_module.Random | None = None,
-        families: tuple[int, ...] = (AF_INET,),
+        families: tuple[int, ...] = (AF_INET, AF_INET6),
         ticks_per_second: int | None = None,
         atomic_notifications: bool = False,
     ) -> None:
         self._ticks_per_second = ticks_per_second
         self.node: Node = Node()
-        self.services: Services = Services(
-            self.node, random or random_module.Random(), self._floor, self._floor(now)
-        )
+        self.host: Node = Node()
+        """The node whose addresses are neighio's own: devices in the host role belong to it."""
+        self.devices: dict[int, Device] = {}
+        """The attached devices, of both nodes, by index."""
+        self.services: Services = Services(random or random_module.Random(), self._floor, self._floor(now))
         self.services.atomic_notifications = atomic_notifications
         self.caches: dict[int, NeighbourCache] = {}
         self._gc: dict[int, PeriodicGC] = {}
         self._managed: dict[int, ManagedWork] = {}
-        self._receivers: dict[bytes, Arp] = {}
+        self._receivers: dict[bytes, NeighbourProtocol] = {}
+        self.services.claims = self.claims = Claims(self.services, self.caches, self._change_address)
         for family in families:
             cache = self.caches[family] = NeighbourCache(family, self.services)
-            protocol = Arp(cache)
-            cache.protocol = protocol
+            cache.proxy_queue = ProxyQueue(cache)
+            protocol = cache.protocol = PROTOCOLS[family](cache)
             self._receivers[protocol.ethertype] = protocol
             self._gc[family] = PeriodicGC(cache)
             self._managed[family] = ManagedWork(cache)
@@ -84,6 +93,14 @@ class EngineBase:
         return self.services.in_hook
 
     # -- for the parts
+
+    def _change_address(self, device: Device, address: Address, add: bool) -> None:
+        """Give the node an address, or take it away."""
+        raise NotImplementedError
+
+    def device(self, index: int) -> Device:
+        """The attached device of an index; else the one that the clients' node knows."""
+        return self.devices.get(index) or self.node.devices[index]
 
     def _tables(self, index: int) -> list[tuple[NeighbourCache, DeviceTable]]:
         return [(cache, cache.by_device[index]) for cache in self.caches.values() if index in cache.by_device]

@@ -10,7 +10,7 @@ import logging
 import random
 from collections.abc import Callable, Iterator
 from math import inf
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..address import LinkAddress, format_ip
 from ..errors import DeviceGone, PacketDropped, Unreachable
@@ -32,10 +32,12 @@ from .store import RowList, Store
 from .timers import Timers
 
 if TYPE_CHECKING:
-    from .node import Device, Node
-    from .proxy import ProxyEntry
+    from .claims import Claims
+    from .device import Device
+    from .protocol import NeighbourProtocol
+    from .proxy import ProxyEntry, ProxyQueue
 
-__all__ = ["DeviceTable", "NeighbourCache", "NeighbourProtocol", "Services", "Statistics"]
+__all__ = ["DeviceTable", "NeighbourCache", "Services", "Statistics"]
 
 logger: Final = logging.getLogger("neighio.core")
 
@@ -50,33 +52,14 @@ Picture: TypeAlias = "tuple[int, LinkAddress | None, int]"
 """State, valid link-layer address, flags."""
 
 
-class NeighbourProtocol(Protocol):
-    """What a cache asks of its protocol: ARP or Neighbour Discovery."""
-
-    def output_key(self, device: Device, key: bytes) -> bytes:
-        """The key under which the output path looks up a next hop on this device."""
-
-    def construct(self, row: int, table: DeviceTable, key: bytes) -> bytes:
-        """The protocol's constructor: set what is special of a new entry, return its final key."""
-
-    def is_multicast(self, key: bytes) -> bool:
-        """Whether forced garbage collection may always take the key (is_multicast)."""
-
-    def solicit(self, row: int, context: Packet | None) -> None:
-        """Send the probe that the entry's counter asks for."""
-
-    def solicit_once(self, row: int, *, unicast: bool, source: bytes | None) -> None:
-        """Send one solicitation outside the counter, unicast only to an address that is known."""
-
-
 class Services:
     """What the engine lends to its caches. ``now`` is the time of the stimulus at work, seconds."""
 
     __slots__ = (
         "atomic_notifications",
+        "claims",
         "floor",
         "in_hook",
-        "node",
         "now",
         "outputs",
         "probed",
@@ -85,11 +68,10 @@ class Services:
         "tracing",
     )
 
-    def __init__(
-        self, node: Node, source: random.Random, floor: Callable[[float], float], now: float
-    ) -> None:
+    claims: Claims
+
+    def __init__(self, source: random.Random, floor: Callable[[float], float], now: float) -> None:
         self.now: float = now
-        self.node: Node = node
         self.random: random.Random = source
         self.floor: Callable[[float], float] = floor
         self.outputs: list[Output] = []
@@ -113,6 +95,8 @@ class Statistics:
         "hits",
         "lookups",
         "periodic_gc_runs",
+        "rcv_probes_mcast",
+        "rcv_probes_ucast",
         "res_failed",
         "table_fulls",
         "unres_discards",
@@ -130,6 +114,8 @@ class Statistics:
     hits: int
     lookups: int
     periodic_gc_runs: int
+    rcv_probes_mcast: int
+    rcv_probes_ucast: int
     res_failed: int
     table_fulls: int
     unres_discards: int
@@ -147,6 +133,7 @@ class DeviceTable:
         "flushed_dynamic",
         "members",
         "parms",
+        "qlen",
         "rows",
         "shards",
         "slot",
@@ -166,6 +153,8 @@ class DeviceTable:
         self.members: RowList = RowList(store, "dev", store.take())
         self.count: int = 0
         self.rows: int = 0
+        # How many messages wait in the proxy's queue.
+        self.qlen: int = 0
         self.closed: bool = False
         # What a flush that is still under way has doomed: rows up to these serials (see flush.py).
         self.flushed_all: int = 0
@@ -206,6 +195,7 @@ class NeighbourCache:
         self.nud: Nud = Nud(self)
 
     protocol: NeighbourProtocol
+    proxy_queue: ProxyQueue
 
     # -- devices
 
@@ -452,11 +442,11 @@ class NeighbourCache:
         """A packet was dropped for ``reason``, which is counted; ``reported`` to its sender or not."""
         device = self.table_of(row).device
         device.count_drop(reason)
-        self.outputs.append(
-            PacketFailed(
-                self.services.now, self.family, self.store.key_of(row), device.name, packet, error, reported
+        if packet.given:
+            key = self.store.key_of(row)
+            self.outputs.append(
+                PacketFailed(self.services.now, self.family, key, device.name, packet, error, reported)
             )
-        )
 
     def notify(self, kind: type[NewNeighbour] | type[DelNeighbour] | type[Miss], row: int) -> None:
         """Emit a snapshot of the entry as it is at this moment."""

@@ -160,12 +160,13 @@ class NeighbourCalls(EngineBase):
         if alive and (last or keep):
             cache.end_sweep(row, keep=keep)
 
-    def sweep_keys(self, first: bytes, count: int) -> list[bytes]:
-        """The ``count`` addresses from ``first`` on that may be somebody's, in random order."""
+    def sweep_keys(self, index: int, first: bytes, count: int) -> list[bytes]:
+        """The ``count`` addresses from ``first`` on that may be somebody's on a device's link, in random
+        order."""
         length = len(first)
         start = int.from_bytes(first, "big")
         keys = [number.to_bytes(length, "big") for number in range(start, start + count)]
-        kind = self.node.address_type
+        kind = self.devices[index].node.address_type
         keys = [key for key in keys if kind(key) == RTN_UNICAST]
         self.services.random.shuffle(keys)
         return keys

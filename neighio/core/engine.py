@@ -7,6 +7,7 @@ scope's deadline: the trio shell and the simulation do.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Final
@@ -18,11 +19,11 @@ from .admin import delete_neighbour, new_neighbour
 from .base import FAMILY_OF_LENGTH, Scope, device_scope, family_scope
 from .cache import DeviceTable, NeighbourCache
 from .calls import NeighbourCalls
-from .constants import NUD_NONE, NUD_PERMANENT
+from .constants import AF_INET6, NUD_NONE, NUD_PERMANENT
 from .flush import continue_flush
-from .node import SWITCHES, check_switches
 from .parameters import Parameters, check_parameters
 from .stimuli import DeviceStimuli
+from .switches import SWITCHES, check_switches
 
 __all__ = ["BUDGET", "Engine", "Scope", "device_scope", "family_scope"]
 
@@ -40,7 +41,7 @@ class Engine(DeviceStimuli, NeighbourCalls):
     Args:
         now: the present, seconds; every later ``now`` is at least this.
         random: where reachable_time is drawn from; a fresh one when not given.
-        families: address families, AF_INET.
+        families: address families, AF_INET and AF_INET6.
         ticks_per_second: when given, ``now`` and every deadline are rounded down to such ticks, as the
             kernel's jiffies do.
         atomic_notifications: have a notification say how the entry is before the packets and the probe
@@ -49,13 +50,19 @@ class Engine(DeviceStimuli, NeighbourCalls):
 
     # -- the door of frames
 
-    def receive(self, index: int, frame: bytes, now: float) -> None:
-        """Take in one Ethernet frame that a device received. Never raises for what the frame holds."""
+    def receive(self, index: int, frame: bytes, now: float, *, partial_checksum: bool = False) -> None:
+        """Take in one Ethernet frame that a device received. Never raises for what the frame holds.
+
+        ``partial_checksum`` says that the frame never left this machine and that its transport checksum is
+        to be taken as right.
+        """
         self._at(now)
-        device = self.node.devices[index]
+        device = self.devices[index]
         receiver = self._receivers.get(frame[12:14])
         if receiver is not None:
-            reason = receiver.receive(receiver.cache.by_device[index], frame)
+            reason = receiver.receive(
+                receiver.cache.by_device[index], frame, partial_checksum=partial_checksum
+            )
         elif len(frame) < ETH_HLEN:
             reason = DROP_ETHERNET_TRUNCATED
         elif frame[12:14] in _VLAN_TYPES:
@@ -88,15 +95,16 @@ class Engine(DeviceStimuli, NeighbourCalls):
         if kind == "family":
             if self.caches[number].flushing:
                 return -inf
-            return min(self._gc[number].next_deadline(), self._managed[number].due)
-        return min(
-            (
-                cache.by_device[number].timers.next_deadline()
-                for cache in self.caches.values()
-                if number in cache.by_device
-            ),
-            default=inf,
+            return min(
+                self._gc[number].next_deadline(),
+                self._managed[number].due,
+                self.caches[number].proxy_queue.next_deadline(),
+            )
+        timers = (
+            cache.by_device[number].timers for cache in self.caches.values() if number in cache.by_device
         )
+        deadline = min((timer.next_deadline() for timer in timers), default=inf)
+        return min(deadline, self.claims.next_deadline(number))
 
     def handle_timers(self, scope: Scope, now: float, budget: int = BUDGET) -> bool:
         """Do what is due for the scope, looking at about ``budget`` rows; True when more is due now."""
@@ -109,6 +117,7 @@ class Engine(DeviceStimuli, NeighbourCalls):
             return continue_flush(cache, budget) or self.next_deadline(scope) <= now
         if self._managed[number].due <= now:
             self._managed[number].run()
+        cache.proxy_queue.run()
         if self._gc[number].next_deadline() <= now:
             self._gc[number].run(budget)
         return self.next_deadline(scope) <= now
@@ -128,6 +137,7 @@ class Engine(DeviceStimuli, NeighbourCalls):
         self.services.rearmed.add(family_scope(family))
 
     def _handle_device(self, index: int, now: float, budget: int) -> bool:
+        self.claims.run(index)
         for cache in self.caches.values():
             table = cache.by_device.get(index)
             if table is not None:
@@ -213,11 +223,20 @@ class Engine(DeviceStimuli, NeighbourCalls):
             {k: v for k, v in changes.items() if k not in SWITCHES[family]}, SWITCHES[family]
         )
         cache = self.caches[family]
+        disabled = self._disabled() if "disable_ipv6" in switches else builtins.set()
         if index is None:
-            self.node.everywhere[family].update(switches)
+            for node in (self.node, self.host):
+                node.set_everywhere(family, switches)
             cache.parameters.set(values)
             for table in cache.by_device.values():
                 table.parms.inherit(values)
         else:
-            self.node.devices[index].switches[family].update(switches)
+            self.devices[index].switches[family].update(switches)
             cache.by_device[index].parms.set(values)
+        if "disable_ipv6" in switches:
+            for disabled_now in self._disabled() - disabled:
+                self._flush(disabled_now, family=AF_INET6)
+
+    def _disabled(self) -> builtins.set[int]:
+        """The devices that have IPv6 disabled."""
+        return {index for index, device in self.devices.items() if device.switches[AF_INET6]["disable_ipv6"]}

@@ -13,15 +13,18 @@ from .constants import NTF_EXT_LEARNED, NTF_MANAGED, NTF_OFFLOADED, NTF_PROXY, N
 
 if TYPE_CHECKING:
     from ..errors import DeviceGone, PacketDropped, Unreachable
+    from .device import Device
     from .neighbour import Neighbour
-    from .node import Device
     from .queue import Packet
 
 __all__ = [
+    "AddressConflict",
     "Answer",
     "Change",
+    "Claimed",
     "DelNeighbour",
     "Event",
+    "Membership",
     "Miss",
     "NewNeighbour",
     "Notification",
@@ -177,6 +180,45 @@ class Transmit(NamedTuple):
     packet: Packet | None
 
 
+class Claimed(NamedTuple):
+    """An own address of a host is in use from now on: nobody else was found to have it."""
+
+    device: Device
+    key: bytes
+
+
+class AddressConflict(NamedTuple):
+    """Somebody else uses an own address of a host, at ``lladdr``.
+
+    ``action`` is what was done: "duplicate" (its detection failed, it does not become ours), "reported"
+    (nothing), "defended" (announced once more) or "ceased" (given up). Linux tells of none.
+    """
+
+    time: float
+    family: int
+    key: bytes
+    device: str
+    ifindex: int
+    lladdr: LinkAddress
+    action: str
+
+    @property
+    def ip(self) -> str:
+        """The contested IP address, as text."""
+        return format_ip(self.key)
+
+    def __str__(self) -> str:
+        return f"{self.ip} dev {self.device} used by {self.lladdr}: {self.action}"
+
+
+class Membership(NamedTuple):
+    """The device's link is to let an IPv6 group (packed) in from now on, or no longer."""
+
+    device: Device
+    group: bytes
+    joined: bool
+
+
 class Settled(NamedTuple):
     """An entry left INCOMPLETE, to an address or to the error that its waiters get. Exactly one each."""
 
@@ -205,5 +247,16 @@ Event: TypeAlias = NewNeighbour | DelNeighbour | Miss
 """What Linux tells user space."""
 
 Output: TypeAlias = (
-    Transmit | NewNeighbour | DelNeighbour | Miss | Change | PacketFailed | Settled | Verified | Answer
+    Transmit
+    | NewNeighbour
+    | DelNeighbour
+    | Miss
+    | Change
+    | PacketFailed
+    | Settled
+    | Verified
+    | Answer
+    | Membership
+    | Claimed
+    | AddressConflict
 )

@@ -1,4 +1,4 @@
-"""What the engine knows of its own node: devices, addresses, switches and routes.
+"""What the engine knows of a node: devices, addresses, switches and routes.
 
 It answers four questions: :meth:`Node.address_type`, :meth:`Node.source_for`, :meth:`Node.route` and
 :meth:`Node.first_hop`. Left out on purpose: rp_filter, medium_id, VRF.
@@ -6,245 +6,25 @@ It answers four questions: :meth:`Node.address_type`, :meth:`Node.source_for`, :
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
-from ..address import parse_ip
-from ..errors import InvalidAddress
+from ..wire.ipv6 import ALL_NODES, is_link_local, solicited_node
 from .constants import (
     AF_INET,
     AF_INET6,
-    IFA_F_SECONDARY,
-    IFF_LOOPBACK,
-    IFF_LOWER_UP,
-    IFF_NOARP,
-    IFF_POINTOPOINT,
-    IFF_UP,
+    IFA_F_DEPRECATED,
     RT_SCOPE_HOST,
     RT_SCOPE_LINK,
-    RT_SCOPE_UNIVERSE,
     RTN_BROADCAST,
     RTN_LOCAL,
     RTN_MULTICAST,
     RTN_UNICAST,
 )
+from .device import LIMITED_BROADCAST, UNSPECIFIED, Address, Device
+from .switches import SWITCHES
 
-if TYPE_CHECKING:
-    from .neighbour import Neighbour
-    from .parameters import Parameters
-
-__all__ = [
-    "SWITCHES",
-    "Address",
-    "Device",
-    "Node",
-    "Route",
-    "Switch",
-    "check_switches",
-    "in_prefix",
-    "parse_interface",
-]
-
-LIMITED_BROADCAST: Final = b"\xff\xff\xff\xff"
-UNSPECIFIED: Final = bytes(4)
-
-
-class Switch(NamedTuple):
-    """A per-device switch: its default, its largest value, and how "all" and the device combine."""
-
-    default: int
-    maximum: int
-    combine: Callable[[int, int], int]
-
-
-def _either(everywhere: int, here: int) -> int:
-    return everywhere | here
-
-
-def _both(everywhere: int, here: int) -> int:
-    return everywhere & here
-
-
-SWITCHES: Final[Mapping[int, Mapping[str, Switch]]] = {
-    AF_INET: {
-        "arp_accept": Switch(0, 2, max),
-        "arp_announce": Switch(0, 2, max),
-        "arp_evict_nocarrier": Switch(1, 1, _both),
-        "arp_filter": Switch(0, 1, _either),
-        "arp_ignore": Switch(0, 8, max),
-        "drop_gratuitous_arp": Switch(0, 1, _either),
-        "route_localnet": Switch(0, 1, _either),
-    },
-    AF_INET6: {},
-}
-"""/proc/sys/net/ipv4/conf and ipv6/conf: what the protocols ask of a device."""
-
-
-def check_switches(family: int, changes: Mapping[str, object]) -> dict[str, int]:
-    """Return the changes, checked.
-
-    Raises:
-        ValueError: an unknown name or a value out of range; names the field. Nothing was changed.
-    """
-    checked = {}
-    for name, value in changes.items():
-        switch = SWITCHES[family].get(name)
-        if switch is None:
-            raise ValueError(f"{name}: no such switch")
-        if not isinstance(value, int) or not 0 <= value <= switch.maximum:
-            raise ValueError(f"{name}: {value!r} is out of range, expected 0 to {switch.maximum}")
-        checked[name] = int(value)
-    return checked
-
-
-class Address(NamedTuple):
-    """An address of a device: packed, with its prefix length, RT_SCOPE_* and IFA_F_* flags."""
-
-    ip: bytes
-    prefixlen: int
-    scope: int = RT_SCOPE_UNIVERSE
-    flags: int = 0
-    broadcast: bytes | None = None
-
-    @property
-    def secondary(self) -> bool:
-        return bool(self.flags & IFA_F_SECONDARY)
-
-    def subnet_contains(self, ip: bytes) -> bool:
-        return in_prefix(ip, self.ip, self.prefixlen)
-
-    def broadcasts(self) -> tuple[bytes, ...]:
-        """The IPv4 broadcast addresses that come with the address: the explicit one, the subnet's."""
-        if len(self.ip) != 4:
-            return ()
-        found = []
-        if self.broadcast is not None and self.broadcast not in (LIMITED_BROADCAST, UNSPECIFIED):
-            found.append(self.broadcast)
-        if self.prefixlen < 31:
-            ones = (1 << (32 - self.prefixlen)) - 1
-            subnet = (int.from_bytes(self.ip, "big") | ones).to_bytes(4, "big")
-            if subnet not in found:
-                found.append(subnet)
-        return tuple(found)
-
-
-def in_prefix(ip: bytes, prefix: bytes, prefixlen: int) -> bool:
-    """Whether ``ip`` lies in ``prefix``/``prefixlen``; both packed, of one family."""
-    shift = len(ip) * 8 - prefixlen
-    return int.from_bytes(ip, "big") >> shift == int.from_bytes(prefix, "big") >> shift
-
-
-def parse_interface(address: str) -> tuple[bytes, int]:
-    """Return the packed address and the prefix length of "198.51.100.1/24".
-
-    Raises:
-        InvalidAddress
-    """
-    text, slash, length = address.partition("/")
-    ip, _ = parse_ip(text, field="address")
-    if not slash or not (length.isascii() and length.isdigit()) or int(length) > len(ip) * 8:
-        raise InvalidAddress(f"address: {address!r} has no prefix length")
-    return ip, int(length)
-
-
-class Device:
-    """A network device, with its own settings and the two hooks of link drivers.
-
-    ``neigh_construct(neighbour)`` is called with each unfinished entry, ``neigh_setup(parameters)`` with
-    the device's parameters when an entry is made; both are synchronous, and an exception refuses the
-    creation. ``header`` is False for devices without a link-layer header (tun), ``hh_cache`` False for
-    those whose header cannot be cached. ``drops`` counts, by reason, received frames
-    that touched nothing and packets to neighbours that were not sent.
-    """
-
-    __slots__ = (
-        "addresses",
-        "broadcast",
-        "drops",
-        "flags",
-        "header",
-        "hh_cache",
-        "index",
-        "lladdr",
-        "mtu",
-        "name",
-        "neigh_construct",
-        "neigh_setup",
-        "switches",
-    )
-
-    def __init__(
-        self,
-        name: str,
-        index: int,
-        lladdr: bytes,
-        *,
-        broadcast: bytes = b"\xff\xff\xff\xff\xff\xff",
-        flags: int,
-        mtu: int = 1500,
-        header: bool = True,
-        hh_cache: bool = True,
-        neigh_construct: Callable[[Neighbour], None] | None = None,
-        neigh_setup: Callable[[Parameters], None] | None = None,
-    ) -> None:
-        self.name: str = name
-        self.index: int = index
-        self.lladdr: bytes = lladdr
-        self.broadcast: bytes = broadcast
-        self.flags: int = flags
-        self.mtu: int = mtu
-        self.header: bool = header
-        self.hh_cache: bool = hh_cache
-        self.neigh_construct: Callable[[Neighbour], None] | None = neigh_construct
-        self.neigh_setup: Callable[[Parameters], None] | None = neigh_setup
-        self.addresses: list[Address] = []
-        self.drops: dict[str, int] = {}
-        self.switches: dict[int, dict[str, int]] = {
-            family: {name: s.default for name, s in SWITCHES[family].items()} for family in SWITCHES
-        }
-
-    def __repr__(self) -> str:
-        return f"<Device {self.name} index {self.index} flags {self.flags:#x}>"
-
-    def count_drop(self, reason: str) -> None:
-        self.drops[reason] = self.drops.get(reason, 0) + 1
-
-    @property
-    def addr_len(self) -> int:
-        return len(self.lladdr)
-
-    @property
-    def up(self) -> bool:
-        return bool(self.flags & IFF_UP)
-
-    @property
-    def carrier(self) -> bool:
-        return bool(self.flags & IFF_LOWER_UP)
-
-    @property
-    def noarp(self) -> bool:
-        return bool(self.flags & IFF_NOARP)
-
-    @property
-    def loopback(self) -> bool:
-        return bool(self.flags & IFF_LOOPBACK)
-
-    @property
-    def point_to_point(self) -> bool:
-        return bool(self.flags & IFF_POINTOPOINT)
-
-    def own(self, family: int) -> Iterator[Address]:
-        """The device's addresses of one family, in the kernel's order."""
-        length = 4 if family == AF_INET else 16
-        return (address for address in self.addresses if len(address.ip) == length)
-
-    def subnet_contains(self, ip: bytes, *others: bytes) -> bool:
-        """Whether one subnet of this device contains all of the addresses (inet_addr_onlink)."""
-        return any(
-            address.subnet_contains(ip) and all(address.subnet_contains(other) for other in others)
-            for address in self.addresses
-            if len(address.ip) == len(ip)
-        )
+__all__ = ["Node", "Route"]
 
 
 def _place(addresses: list[Address], new: Address) -> int:
@@ -257,6 +37,15 @@ def _place(addresses: list[Address], new: Address) -> int:
         if len(address.ip) == 4 and not address.secondary and address.scope >= new.scope:
             place = number
     return place
+
+
+def _follow_groups(device: Device) -> None:
+    """Listen to all nodes and to the solicited-node group of each IPv6 address (RFC 4861 7.2.1)."""
+    groups = {ALL_NODES: 1}
+    for address in device.own(AF_INET6):
+        group = solicited_node(address.ip)
+        groups[group] = groups.get(group, 0) + 1
+    device.groups = groups
 
 
 class Route(NamedTuple):
@@ -275,16 +64,41 @@ class Node:
     def __init__(self) -> None:
         self.devices: dict[int, Device] = {}
         self.everywhere: dict[int, dict[str, int]] = {
-            family: dict.fromkeys(SWITCHES[family], 0) for family in SWITCHES
+            family: {
+                name: switch.everywhere if switch.combine else switch.default
+                for name, switch in SWITCHES[family].items()
+            }
+            for family in SWITCHES
         }
-        self.everywhere[AF_INET]["arp_evict_nocarrier"] = 1
         self._local: dict[bytes, int] = {}
         self._broadcast: dict[bytes, int] = {}
         self._routes: dict[tuple[int, int], dict[int, list[Route]]] = {}
 
     def switch(self, device: Device, family: int, name: str) -> int:
         """The value of a switch in force: what "all" and the device say, combined as the kernel does."""
-        return SWITCHES[family][name].combine(self.everywhere[family][name], device.switches[family][name])
+        combine = SWITCHES[family][name].combine
+        here = device.switches[family][name]
+        return here if combine is None else combine(self.everywhere[family][name], here)
+
+    def set_everywhere(self, family: int, changes: Mapping[str, int]) -> None:
+        """Change what "all" says; a switch of which it has no say changes on every device, present or to
+        come."""
+        self.everywhere[family].update(changes)
+        for device in self.devices.values():
+            self._spread(device, family, changes)
+
+    @staticmethod
+    def _spread(device: Device, family: int, changes: Mapping[str, int]) -> None:
+        alone = {name: value for name, value in changes.items() if SWITCHES[family][name].combine is None}
+        device.switches[family].update(alone)
+
+    def add_device(self, device: Device) -> None:
+        """Take a device in; one that is there already stays as it is."""
+        if self.devices.get(device.index) is not device:
+            self.devices[device.index] = device
+            device.node = self
+            for family, changes in self.everywhere.items():
+                self._spread(device, family, changes)
 
     def add_address(self, device: Device, address: Address) -> bool:
         """Give a device an address, or change the one that it has; False when nothing changed."""
@@ -300,6 +114,7 @@ class Node:
                 break
         device.addresses.insert(_place(device.addresses, address) if place is None else place, address)
         self._count(address, 1)
+        _follow_groups(device)
         return True
 
     def remove_address(self, device: Device, ip: bytes, prefixlen: int) -> bool:
@@ -308,6 +123,7 @@ class Node:
             if address.ip == ip and address.prefixlen == prefixlen:
                 device.addresses.remove(address)
                 self._count(address, -1)
+                _follow_groups(device)
                 return True
         return False
 
@@ -391,16 +207,35 @@ class Node:
             for address in device.own(AF_INET)
         )
 
-    def source_for(self, target: bytes, device: Device, hint: bytes | None) -> bytes:
-        """The IPv4 address with which to ask for ``target`` (arp_solicit, inet_select_addr).
+    def source_for(self, target: bytes, device: Device, hint: bytes | None) -> bytes | None:
+        """The address with which to ask for ``target`` (arp_solicit, inet_select_addr; ndisc_solicit).
 
-        ``hint`` is the source of the packet that wants to go there. 0.0.0.0 when there is nothing.
+        ``hint`` is the source of the packet that wants to go there. When there is nothing, IPv4 asks from
+        0.0.0.0 and IPv6 not at all: None.
         """
+        if len(target) == 16:
+            own = [address.ip for address in device.own(AF_INET6) if address.proven]
+            return hint if hint in own else next(filter(is_link_local, own), None)
         if hint is not None and self.address_type(hint) == RTN_LOCAL:
             announce = self.switch(device, AF_INET, "arp_announce")
             if announce == 0 or (announce == 1 and device.subnet_contains(target, hint)):
                 return hint
         return self._select(target, device)
+
+    def ipv6_source(self, device: Device, destination: bytes) -> bytes | None:
+        """The address of the device with which to send to ``destination``: of the same scope, not
+        deprecated, of the longest common prefix, in this order (RFC 6724 rules 2, 3 and 8;
+        ipv6_dev_get_saddr)."""
+        link_local = is_link_local(destination) or destination[0] == 0xFF
+        number = int.from_bytes(destination, "big")
+
+        def worth(address: Address) -> tuple[bool, bool, int]:
+            common = 128 - (number ^ int.from_bytes(address.ip, "big")).bit_length()
+            same_scope = is_link_local(address.ip) == link_local
+            return same_scope, not address.flags & IFA_F_DEPRECATED, min(common, address.prefixlen)
+
+        usable = [address for address in device.own(AF_INET6) if address.proven]
+        return max(usable, key=worth).ip if usable else None
 
     def _select(self, target: bytes, device: Device) -> bytes:
         usable = [
@@ -421,13 +256,16 @@ class Node:
 
     def route(self, ip: bytes) -> Route | None:
         """The route to ``ip``: the longest prefix, of those the lowest metric."""
+        return next(self.routes(ip), None)
+
+    def routes(self, ip: bytes) -> Iterator[Route]:
+        """Every route that ``ip`` matches, best first."""
         length = len(ip)
         number = int.from_bytes(ip, "big")
         for prefixlen in range(length * 8, -1, -1):
             routes = self._routes.get((length, prefixlen))
-            if routes and (found := routes.get(number >> (length * 8 - prefixlen))):
-                return found[0]
-        return None
+            if routes:
+                yield from routes.get(number >> (length * 8 - prefixlen), ())
 
     def first_hop(self, ip: bytes) -> tuple[Device, bytes] | None:
         """The device and the neighbour through which a packet to ``ip`` leaves, if there is a route."""

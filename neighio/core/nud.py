@@ -40,7 +40,7 @@ from .constants import (
     NUD_STALE,
     NUD_VALID,
 )
-from .events import NewNeighbour, Transmit
+from .events import Miss, NewNeighbour, Transmit
 from .parameters import HZ_100, JIFFY
 from .queue import NEIGH_DEAD, NEIGH_FAILED, NEIGH_QUEUEFULL, Packet, ResolutionQueue
 from .transitions import allowed
@@ -146,12 +146,11 @@ class Nud:
         cache = self.cache
         device = cache.table_of(row).device
         packet.key = cache.store.key_of(row)
+        frame = packet.data
         if device.header:
             lladdr = cache.store.lladdr_of(row, device.addr_len)
-            ethertype = _ETHERTYPES[cache.family]
-            cache.outputs.append(Transmit(device, lladdr + device.lladdr + ethertype + packet.data, packet))
-        else:
-            cache.outputs.append(Transmit(device, packet.data, packet))
+            frame = lladdr + device.lladdr + _ETHERTYPES[cache.family] + frame
+        cache.outputs.append(Transmit(device, frame, packet if packet.given else None))
 
     def event_send(self, row: int, packet: Packet | None, *, immediate: bool = True) -> bool:
         """Use the entry: start what its state asks for; True when it kept or dropped the packet.
@@ -206,10 +205,17 @@ class Nud:
         return True
 
     def _probe(self, row: int) -> None:
-        """Send one probe; the newest waiting packet chooses the source (neigh_probe)."""
+        """Send the probe that the counter asks for: unicast, to user space, or to all who may be it; the
+        newest waiting packet chooses the source (neigh_probe, arp_solicit, ndisc_solicit)."""
         cache = self.cache
-        queue = cache.queues.get(row)
-        cache.protocol.solicit(row, queue.packets[-1] if queue and queue.packets else None)
+        parms = cache.table_of(row).parms
+        probes = cache.store.probes[row] - parms.ucast_solicit
+        if 0 <= probes < parms.app_solicit:
+            cache.notify(Miss, row)
+        else:
+            queue = cache.queues.get(row)
+            context = queue.packets[-1] if queue and queue.packets else None
+            cache.protocol.solicit(row, context, unicast=probes < 0)
         cache.store.probes[row] += 1
 
     # -- upper-layer confirmation

@@ -9,13 +9,16 @@ from typing import Final
 
 from .constants import AF_INET, AF_INET6
 
-__all__ = ["HZ_100", "JIFFY", "PARAMETERS", "Parameter", "Parameters", "check_parameters"]
+__all__ = ["HZ_10", "HZ_100", "JIFFY", "PARAMETERS", "Parameter", "Parameters", "check_parameters"]
 
 JIFFY: Final = 0.004
 """What the kernel's "next jiffy" is here, seconds (HZ=250)."""
 
 HZ_100: Final = 0.008
 """The shortest re-arm of a neighbour's timer, seconds: HZ/100 is two jiffies at HZ=250."""
+
+HZ_10: Final = 0.1
+"""The shortest reachable time that a router's advertisement sets, seconds."""
 
 SKB_TRUESIZE_OF_FULL_FRAME: Final = 2090
 """What one unit of unres_qlen stands for, octets of unres_qlen_bytes."""

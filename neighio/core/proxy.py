@@ -1,17 +1,21 @@
-"""Proxy entries: addresses for which this node answers in another's place (struct pneigh_entry)."""
+"""Proxying: addresses for which this node answers in another's place (struct pneigh_entry), and the queue of
+requests that are answered after a while."""
 
 from __future__ import annotations
 
 import errno
-from typing import NamedTuple
+from math import inf
+from typing import Final, NamedTuple
 
 from ..errors import AdminError
-from .cache import NeighbourCache
+from .cache import DeviceTable, NeighbourCache
 from .constants import AF_INET6
 
-__all__ = ["ProxyEntry", "add_proxy", "delete_proxy", "find_proxy", "flush_proxies"]
+__all__ = ["ProxyEntry", "ProxyQueue", "add_proxy", "delete_proxy", "find_proxy", "flush_proxies"]
 
-ANY_DEVICE = 0
+ANY_DEVICE: Final = 0
+
+DROP_PROXY_QUEUE: Final = "proxy_queue_full"
 
 
 class ProxyEntry(NamedTuple):
@@ -59,7 +63,56 @@ def find_proxy(cache: NeighbourCache, key: bytes, device: int) -> ProxyEntry | N
 
 
 def flush_proxies(cache: NeighbourCache, device: int, *, keep_permanent: bool = False) -> None:
-    """Drop a device's proxy entries; the loss of the carrier spares permanent ones."""
+    """Drop a device's proxy entries, and all requests that wait; the loss of the carrier spares permanent
+    entries (pneigh_ifdown)."""
+    cache.proxy_queue.purge()
     for place, entry in list(cache.proxies.items()):
         if entry.device == device and not (keep_permanent and entry.permanent):
             del cache.proxies[place]
+
+
+class _Delayed(NamedTuple):
+    due: float
+    table: DeviceTable
+    frame: bytes
+
+
+class ProxyQueue:
+    """Requests that are taken in once more, and answered, at a random time within proxy_delay
+    (pneigh_enqueue, neigh_proxy_process)."""
+
+    __slots__ = ("_cache", "_waiting")
+
+    def __init__(self, cache: NeighbourCache) -> None:
+        self._cache = cache
+        self._waiting: list[_Delayed] = []
+
+    def push(self, table: DeviceTable, frame: bytes) -> None:
+        """Have a frame taken in again later. Bounded: a device has at most proxy_qlen + 1 of them."""
+        if table.qlen > table.parms.proxy_qlen:
+            table.device.count_drop(DROP_PROXY_QUEUE)
+            return
+        services = self._cache.services
+        due = services.floor(services.now + services.random.random() * table.parms.proxy_delay)
+        table.qlen += 1
+        self._waiting.append(_Delayed(due, table, frame))
+        services.rearmed.add(("family", self._cache.family))
+
+    def next_deadline(self) -> float:
+        return min((delayed.due for delayed in self._waiting), default=inf)
+
+    def run(self) -> None:
+        """Take in what is due, in the order in which it came."""
+        now = self._cache.services.now
+        due = [delayed for delayed in self._waiting if delayed.due <= now]
+        self._waiting = [delayed for delayed in self._waiting if delayed.due > now]
+        for delayed in due:
+            delayed.table.qlen -= 1
+            if delayed.table.device.up and not delayed.table.closed:
+                self._cache.protocol.receive(delayed.table, delayed.frame, delayed=True)
+
+    def purge(self) -> None:
+        """Forget what waits, of every device (pneigh_queue_purge)."""
+        for delayed in self._waiting:
+            delayed.table.qlen -= 1
+        self._waiting.clear()

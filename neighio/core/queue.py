@@ -40,12 +40,14 @@ def truesize(length: int) -> int:
 class Packet:
     """An IP packet on its way to a neighbour. Its identity is its ticket: outputs name the object.
 
-    ``key`` is the neighbour to which it left, packed; empty before.
+    ``key`` is the neighbour to which it left, packed; empty before. ``given`` is False for a protocol's own
+    message, of which nobody waits to hear.
     """
 
-    __slots__ = ("data", "family", "key", "source", "truesize")
+    __slots__ = ("data", "family", "given", "key", "source", "truesize")
 
-    def __init__(self, data: bytes, family: int) -> None:
+    def __init__(self, data: bytes, family: int, *, given: bool = True) -> None:
+        self.given: bool = given
         self.data: bytes = data
         self.family: int = family
         self.key: bytes = b""

@@ -3,11 +3,16 @@ arp_netdev_event, fib_inetaddr_event)."""
 
 from __future__ import annotations
 
-from ..errors import InvalidAddress
+import errno
+
+from ..address import format_ip
+from ..errors import AdminError, InvalidAddress
 from .admin import remove_if_unreferenced
 from .base import EngineBase, family_scope
+from .claims import PROBE_NUM
 from .constants import (
     AF_INET,
+    AF_INET6,
     IFF_LOWER_UP,
     IFF_NOARP,
     IFF_UP,
@@ -17,8 +22,9 @@ from .constants import (
     NUD_NONE,
     NUD_VALID,
 )
+from .device import Address, Device
+from .events import Membership
 from .flush import begin_flush
-from .node import Address, Device
 from .proxy import flush_proxies
 
 __all__ = ["DeviceStimuli"]
@@ -37,9 +43,12 @@ class DeviceStimuli(EngineBase):
         for cache in self.caches.values():
             if device.index in cache.by_device:
                 raise InvalidAddress(f"device: {device.name} is attached already")
-        self.node.devices[device.index] = device
+        (self.host if device.answers else self.node).add_device(device)
+        self.devices[device.index] = device
         for cache in self.caches.values():
             cache.attach(device)
+        for group in device.groups:
+            self._listen(device, group, joined=True)
 
     def detach(self, index: int, now: float) -> None:
         """Have no neighbours on a device any more: everything goes, with its events, a large table's in
@@ -50,38 +59,55 @@ class DeviceStimuli(EngineBase):
             flush_proxies(cache, index)
             cache.detach(table)
             self.services.rearmed.add(family_scope(cache.family))
+        self.claims.forget_device(self.devices[index])
+        del self.devices[index]
 
-    def _flush(self, index: int, *, proxies: bool = True) -> None:
+    def _flush(self, index: int, *, proxies: bool = True, family: int = 0) -> None:
         for cache, table in self._tables(index):
+            if family and cache.family != family:
+                continue
             begin_flush(cache, table)
             if proxies:
                 flush_proxies(cache, index)
             self.services.rearmed.add(family_scope(cache.family))
 
+    def _listen(self, device: Device, group: bytes, *, joined: bool) -> None:
+        """Have the link let an IPv6 group in, or not any more."""
+        if device.index in self.devices and AF_INET6 in self.caches:
+            self.services.outputs.append(Membership(device, group, joined))
+
     def link_up(self, index: int, now: float) -> None:
-        """The device was set up (NETDEV_UP): nothing happens to neighbours."""
+        """The device was set up (NETDEV_UP): nothing happens to neighbours. A host detects its addresses
+        anew and announces the others, if arp_notify or ndisc_notify say so."""
         self._at(now)
-        self.node.devices[index].flags |= IFF_UP
+        device = self.device(index)
+        device.flags |= IFF_UP
+        if device.answers:
+            self.claims.resume(device)
+            self.claims.notify(device)
 
     def link_down(self, index: int, now: float) -> None:
         """The device was set down: everything of it goes, proxies too (NETDEV_DOWN, neigh_ifdown)."""
         self._at(now)
-        self.node.devices[index].flags &= ~(IFF_UP | IFF_LOWER_UP)
+        device = self.device(index)
+        device.flags &= ~(IFF_UP | IFF_LOWER_UP)
+        self.claims.suspend(device)
         self._flush(index)
 
     def carrier(self, index: int, on: bool, now: float) -> None:
         """The carrier came or went (NETDEV_CHANGE, neigh_carrier_down).
 
-        Without it PERMANENT and EXT_VALIDATED entries stay, unless arp_evict_nocarrier is off: then all.
+        Without it PERMANENT and EXT_VALIDATED entries stay, unless arp_evict_nocarrier or
+        ndisc_evict_nocarrier is off: then all of that family.
         """
         self._at(now)
-        device = self.node.devices[index]
+        device = self.device(index)
         if on:
             device.flags |= IFF_LOWER_UP
             return
         device.flags &= ~IFF_LOWER_UP
         for cache, table in self._tables(index):
-            if cache.family == AF_INET and not self.node.switch(device, AF_INET, "arp_evict_nocarrier"):
+            if not cache.protocol.switch(device, cache.protocol.evict_nocarrier):
                 continue
             begin_flush(cache, table, keep_permanent=True)
             flush_proxies(cache, index, keep_permanent=True)
@@ -91,13 +117,16 @@ class DeviceStimuli(EngineBase):
         """The device's address was set, be it to the same: every entry goes, proxies stay
         (NETDEV_CHANGEADDR, neigh_changeaddr)."""
         self._at(now)
-        self.node.devices[index].lladdr = lladdr
+        device = self.device(index)
+        device.lladdr = lladdr
         self._flush(index, proxies=False)
+        if device.answers:
+            self.claims.notify(device)
 
     def set_noarp(self, index: int, on: bool, now: float) -> None:
         """IFF_NOARP was turned over: every entry goes (neigh_changeaddr)."""
         self._at(now)
-        device = self.node.devices[index]
+        device = self.device(index)
         if device.noarp != on:
             device.flags ^= IFF_NOARP
             self._flush(index, proxies=False)
@@ -106,10 +135,18 @@ class DeviceStimuli(EngineBase):
         """The device got an address. What was tried at its broadcast addresses while they looked like
         hosts is forgotten, unless it succeeded (arp_invalidate)."""
         self._at(now)
-        if not self.node.add_address(self.node.devices[index], address) or AF_INET not in self.caches:
+        self._gain(self.device(index), address)
+
+    def _gain(self, device: Device, address: Address) -> None:
+        before = set(device.groups)
+        if not device.node.add_address(device, address):
+            return
+        for group in device.groups.keys() - before:
+            self._listen(device, group, joined=True)
+        if AF_INET not in self.caches:
             return
         cache = self.caches[AF_INET]
-        table = cache.by_device.get(index)
+        table = cache.by_device.get(device.index)
         if table is None:
             return
         for key in address.broadcasts():
@@ -124,12 +161,82 @@ class DeviceStimuli(EngineBase):
     def remove_address(self, index: int, ip: bytes, prefixlen: int, now: float) -> None:
         """The device lost an address; with its last IPv4 address go all its IPv4 entries and proxies."""
         self._at(now)
-        device = self.node.devices[index]
-        if not self.node.remove_address(device, ip, prefixlen) or len(ip) != 4:
+        self._lose(self.device(index), ip, prefixlen)
+
+    def _lose(self, device: Device, ip: bytes, prefixlen: int) -> None:
+        before = set(device.groups)
+        if not device.node.remove_address(device, ip, prefixlen):
+            return
+        for group in before - device.groups.keys():
+            self._listen(device, group, joined=False)
+        if len(ip) != 4:
             return
         if next(device.own(AF_INET), None) is None:
-            for cache, table in self._tables(index):
-                if cache.family == AF_INET:
-                    begin_flush(cache, table)
-                    flush_proxies(cache, index)
-                    self.services.rearmed.add(family_scope(AF_INET))
+            self._flush(device.index, family=AF_INET)
+
+    # -- the host role: addresses of its own
+
+    def claim_address(
+        self,
+        index: int,
+        address: Address,
+        now: float,
+        *,
+        transmits: int | None = None,
+        optimistic: bool | None = None,
+        defence: str = "none",
+    ) -> None:
+        """Have an address in the host role, once it is known to be nobody else's; :class:`Claimed` or an
+        :class:`AddressConflict` will tell, at once if nothing is detected.
+
+        ``transmits`` is how many probes the detection sends: 3 for IPv4 (RFC 5227) and dad_transmits for IPv6
+        when None, 0 for none. ``optimistic`` (IPv6) uses it meanwhile; as optimistic_dad says when None.
+
+        Raises:
+            AdminError: EEXIST, the device has it or wants it already.
+        """
+        self._at(now)
+        device = self.devices[index]
+        if self.claims.find(device, address.ip) is not None or device.address(address.ip) is not None:
+            raise AdminError(errno.EEXIST, f"address: {format_ip(address.ip)} is there already")
+        if len(address.ip) == 16:
+            if transmits is None:
+                transmits = device.node.switch(device, AF_INET6, "dad_transmits")
+            if optimistic is None:
+                router = device.node.switch(device, AF_INET6, "forwarding")
+                optimistic = bool(device.node.switch(device, AF_INET6, "optimistic_dad") and not router)
+        self.claims.claim(
+            device,
+            address,
+            transmits=PROBE_NUM if transmits is None else transmits,
+            optimistic=bool(optimistic),
+            defence=defence,
+        )
+
+    def release_address(self, index: int, ip: bytes, now: float) -> bool:
+        """Have an own address no more; False when there was no such one."""
+        self._at(now)
+        return self.claims.give_up(self.devices[index], ip) is not None
+
+    def announce(
+        self,
+        index: int,
+        ip: bytes,
+        now: float,
+        *,
+        count: int = 1,
+        interval: float = 1.0,
+        backoff: float = 1.0,
+        reply: bool = False,
+    ) -> None:
+        """Announce an address on a device; see :meth:`Claims.announce`."""
+        self._at(now)
+        self.claims.announce(
+            self.devices[index], ip, count=count, interval=interval, backoff=backoff, reply=reply
+        )
+
+    def _change_address(self, device: Device, address: Address, add: bool) -> None:
+        if add:
+            self._gain(device, address)
+        else:
+            self._lose(device, address.ip, address.prefixlen)

@@ -10,18 +10,32 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
 from random import Random
+from typing import Literal
 
-from ..address import IPAddress, LinkAddress
-from ..core.constants import AF_INET, RT_SCOPE_UNIVERSE
+from ..address import IPAddress, LinkAddress, format_ip, parse_ip, parse_network
+from ..core.base import FAMILY_OF_LENGTH
+from ..core.constants import AF_INET, AF_INET6, RT_SCOPE_LINK, RT_SCOPE_UNIVERSE
+from ..core.device import Address, Device, parse_interface
 from ..core.engine import Engine, Scope
-from ..core.events import Change, DelNeighbour, Miss, NewNeighbour, Output, PacketFailed, Transmit
+from ..core.events import (
+    AddressConflict,
+    Change,
+    DelNeighbour,
+    Membership,
+    Miss,
+    NewNeighbour,
+    Output,
+    PacketFailed,
+    Transmit,
+)
 from ..core.neighbour import Neighbour
-from ..core.node import Address, Device, Route, parse_interface
+from ..core.node import Route
 from ..core.queue import Packet
 from ..driver import Driver, Outcome
 from ..errors import InvalidAddress
 from ..link.memory import MemoryLink, Segment
-from ..wire import arp
+from ..wire import arp, ndisc
+from ..wire.ipv6 import is_link_local
 
 __all__ = ["Pending", "Simulation"]
 
@@ -110,10 +124,13 @@ class Simulation:
                     heapify(self._heap)
 
     def _observe(self, output: Output) -> None:
+        if isinstance(output, Membership):
+            # What a link lets in shows in its ``groups``.
+            return
         self.outputs.append(output)
         if isinstance(output, Transmit):
             self.log.append((self.now, describe_frame(output.frame)))
-        elif isinstance(output, NewNeighbour | DelNeighbour | Miss | Change):
+        elif isinstance(output, NewNeighbour | DelNeighbour | Miss | Change | AddressConflict):
             self.log.append((self.now, str(output)))
         elif isinstance(output, PacketFailed):
             how = "reported" if output.reported else "silent"
@@ -181,17 +198,21 @@ class Simulation:
         neigh_construct: Callable[[Neighbour], None] | None = None,
         neigh_setup: Callable[..., None] | None = None,
         flags: int | None = None,
+        role: Literal["client", "host"] = "client",
     ) -> MemoryLink:
         """Attach a new link of the segment to the engine, with addresses and the routes that they bring.
 
-        ``flags``: IFF_*; those of a running Ethernet device when None. The link's own changes (down, up,
-        carrier, address) reach the engine as a kernel would tell them.
+        ``flags``: IFF_*; those of a running Ethernet device when None. In the role "host" the addresses are
+        answered for; they are had at once, without detecting duplicates (see :meth:`claim`). The link's own
+        changes (down, up, carrier, address) reach the engine as a kernel would tell them.
         """
         if flags is None:
             link = self.segment.attach(lladdr, name=name)
         else:
             link = self.segment.attach(lladdr, name=name, flags=flags)
-        device = self.driver.attach(link, neigh_construct=neigh_construct, neigh_setup=neigh_setup)
+        device = self.driver.attach(
+            link, neigh_construct=neigh_construct, neigh_setup=neigh_setup, answers=role == "host"
+        )
         link.on_receive = lambda: self._readable.setdefault(link.index)
         link.on_change = lambda: self._changed(link)
         for address in addresses:
@@ -203,9 +224,9 @@ class Simulation:
         if link.index not in self.driver.links:
             return
         if link.removed:
-            device = self.engine.node.devices[link.index]
+            device = self.engine.devices[link.index]
             self.driver.detach(link.index)
-            self.engine.node.forget_device(device)
+            device.node.forget_device(device)
         else:
             self.driver.follow(link.index, link)
         self._settle()
@@ -214,26 +235,63 @@ class Simulation:
         """What the engine knows of a device."""
         return self.driver.names[dev]
 
-    def add_address(self, dev: str, address: str, *, scope: int = RT_SCOPE_UNIVERSE, flags: int = 0) -> None:
+    def add_address(self, dev: str, address: str, *, scope: int | None = None, flags: int = 0) -> None:
         """Give a device an address with its prefix ("198.51.100.1/24"), and the node the route to it."""
         ip, prefixlen = parse_interface(address)
         device = self.device(dev)
+        if scope is None:
+            scope = RT_SCOPE_LINK if is_link_local(ip) else RT_SCOPE_UNIVERSE
         self.engine.add_address(device.index, Address(ip, prefixlen, scope, flags), self.now)
-        self.engine.node.add_route(Route(ip, prefixlen, device))
+        device.node.add_route(Route(ip, prefixlen, device))
         self._settle()
 
     def remove_address(self, dev: str, address: str) -> None:
         """Take an address away again, and its route."""
         ip, prefixlen = parse_interface(address)
         device = self.device(dev)
-        self.engine.node.remove_route(Route(ip, prefixlen, device))
+        device.node.remove_route(Route(ip, prefixlen, device))
         self.engine.remove_address(device.index, ip, prefixlen, self.now)
         self._settle()
 
-    def set(self, dev: str | None, **changes: float) -> None:
-        """Set IPv4 parameters and switches of a device, or of all with None."""
+    def add_route(self, dev: str, prefix: str, gateway: str | None = None) -> None:
+        """Have packets to a network ("203.0.113.0/24") leave through a device, by a gateway or directly."""
+        first, prefixlen = parse_network(prefix)
+        device = self.device(dev)
+        hop = None if gateway is None else parse_ip(gateway, field="gateway")[0]
+        device.node.add_route(Route(first, prefixlen, device, hop))
+
+    def claim(
+        self,
+        dev: str,
+        address: str,
+        *,
+        transmits: int | None = None,
+        optimistic: bool | None = None,
+        defence: str = "none",
+    ) -> Pending:
+        """Have a host's device want an address; ``outcome`` is None when it is in use, or
+        :class:`DuplicateAddress`. See :meth:`Engine.claim_address`."""
+        ip, prefixlen = parse_interface(address)
+        device = self.device(dev)
+        pending = Pending()
+        self.driver.await_claim(device.index, ip, pending)
+        scope = RT_SCOPE_LINK if is_link_local(ip) else RT_SCOPE_UNIVERSE
+        self.engine.claim_address(
+            device.index,
+            Address(ip, prefixlen, scope),
+            self.now,
+            transmits=transmits,
+            optimistic=optimistic,
+            defence=defence,
+        )
+        device.node.add_route(Route(ip, prefixlen, device))
+        self._settle()
+        return pending
+
+    def set(self, dev: str | None, family: int = 4, /, **changes: float) -> None:
+        """Set parameters and switches of a device, or of all with None, for family 4 or 6."""
         index = None if dev is None else self.driver.index(dev)
-        self.engine.set(index, AF_INET, changes, self.now)
+        self.engine.set(index, {4: AF_INET, 6: AF_INET6}[family], changes, self.now)
         self._settle()
 
     # -- neighbours
@@ -281,12 +339,15 @@ class Simulation:
         Without a packet it is a UDP-sized one from the device's first address.
         """
         index, key = self.driver.place(ip, dev)
+        family = FAMILY_OF_LENGTH[len(key)]
         if packet is None:
-            source = next(self.engine.node.devices[index].own(AF_INET), None)
-            packet = b"\x45" + bytes(11) + (source.ip if source else bytes(4)) + key + bytes(12)
+            own = next(self.engine.devices[index].own(family), None)
+            source = own.ip if own else bytes(len(key))
+            head = b"\x45" + bytes(11) if family == AF_INET else b"\x60" + bytes(7)
+            packet = head + source + key + bytes(12)
         pending = Pending()
         neighbour = self.engine.neighbour(index, key, self.now)
-        ticket = Packet(packet, AF_INET)
+        ticket = Packet(packet, family)
         self.driver.await_packet(ticket, pending)
         # The kernel's output path holds no reference either.
         self.engine.release(neighbour, self.now)
@@ -355,6 +416,13 @@ class Simulation:
 def describe_frame(frame: bytes) -> str:
     """A frame that was sent, readably."""
     to = "broadcast" if frame[:6] == b"\xff" * 6 else LinkAddress(frame[:6])
+    message = ndisc.parse(frame)
+    if isinstance(message, ndisc.Solicitation | ndisc.Advertisement):
+        what = "solicitation" if isinstance(message, ndisc.Solicitation) else "advertisement"
+        return (
+            f"neighbour {what} to {to} src {format_ip(message.src)} dst {format_ip(message.dst)} "
+            f"target {format_ip(message.target)}"
+        )
     fields = arp.parse(frame)
     if isinstance(fields, str):
         return f"frame to {to} length {len(frame)}"

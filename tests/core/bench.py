@@ -49,7 +49,7 @@ from neighio.core.events import (
     Verified,
 )
 from neighio.core.neighbour import Neighbour
-from neighio.core.node import Address, Device
+from neighio.core.device import Address, Device
 from neighio.core.queue import Packet
 
 DEVICE = 7

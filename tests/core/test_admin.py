@@ -41,7 +41,7 @@ from neighio.core.constants import (
     NUD_VALID,
     nud_state_name,
 )
-from neighio.core.node import Address
+from neighio.core.device import Address
 from neighio.errors import AdminError, InvalidAddress, Unreachable
 from neighio.testing.simulation import Simulation
 

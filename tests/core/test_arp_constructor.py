@@ -19,7 +19,7 @@ from neighio.core.constants import (
 )
 from neighio.core.engine import Engine
 from neighio.core.events import Transmit
-from neighio.core.node import Address, Device
+from neighio.core.device import Address, Device
 from neighio.core.queue import Packet
 from neighio.testing.simulation import Simulation
 

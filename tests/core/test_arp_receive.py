@@ -23,7 +23,8 @@ from neighio.core.constants import (
     RT_SCOPE_LINK,
 )
 from neighio.core.events import Transmit
-from neighio.core.node import Address, Route
+from neighio.core.device import Address
+from neighio.core.node import Route
 from neighio.testing.simulation import Simulation
 from neighio.wire import arp
 

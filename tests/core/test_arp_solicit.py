@@ -15,7 +15,7 @@ from neighio.core.constants import (
     RT_SCOPE_LINK,
     RT_SCOPE_SITE,
 )
-from neighio.core.node import Address
+from neighio.core.device import Address
 from neighio.testing.simulation import Simulation
 
 from .helpers import ADD, OWN, PEER, REPLACE, add, arp_frame, frames, hear, node, packet

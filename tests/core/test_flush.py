@@ -30,7 +30,7 @@ from neighio.core.constants import (
 from neighio.core.engine import Engine, device_scope, family_scope
 from neighio.core.events import DelNeighbour, NewNeighbour, Settled, Transmit, Verified
 from neighio.core.neighbour import Neighbour
-from neighio.core.node import Address, Device
+from neighio.core.device import Address, Device
 from neighio.core.queue import Packet
 from neighio.errors import AdminError, DeviceGone, Unreachable
 from neighio.testing.segment import ScriptedPeer

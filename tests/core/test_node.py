@@ -21,16 +21,9 @@ from neighio.core.constants import (
     RTN_MULTICAST,
     RTN_UNICAST,
 )
-from neighio.core.node import (
-    SWITCHES,
-    Address,
-    Device,
-    Node,
-    Route,
-    check_switches,
-    in_prefix,
-    parse_interface,
-)
+from neighio.core.device import Address, Device, in_prefix, parse_interface
+from neighio.core.node import Node, Route
+from neighio.core.switches import SWITCHES, check_switches
 from neighio.errors import InvalidAddress
 
 from .helpers import OWN, node

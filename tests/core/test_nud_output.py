@@ -19,7 +19,7 @@ from neighio.core.constants import (
     NUD_REACHABLE,
     NUD_STALE,
 )
-from neighio.core.node import Address
+from neighio.core.device import Address
 from neighio.core.queue import Packet
 
 from .bench import KEY, LLADDR, OTHER, PARAMETERS, STATES, Bench, ethernet, last

@@ -24,7 +24,8 @@ from neighio.core.constants import (
     NUD_STALE,
 )
 from neighio.core.engine import Engine
-from neighio.core.node import Address, Device, Node
+from neighio.core.device import Address, Device
+from neighio.core.node import Node
 from neighio.core.proxy import ProxyEntry, add_proxy, delete_proxy, find_proxy
 from neighio.errors import AdminError
 

@@ -1,0 +1,408 @@
+"""A host's own addresses: detected to be nobody else's before use, announced, defended.
+
+IPv4 by RFC 5227 (Linux leaves that to others), IPv6 by RFC 4862 with the nonce of RFC 7527 and, if asked
+for, the optimism of RFC 4429 (addrconf_dad_start, addrconf_dad_work, addrconf_dad_failure). An IPv4 address
+is the node's from the end of its detection on, an IPv6 one from the beginning, tentative.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Final, cast
+
+from ..address import LinkAddress
+from ..wire import arp, ndisc
+from ..wire.ethernet import BROADCAST
+from ..wire.ipv6 import ALL_NODES, UNSPECIFIED, solicited_node
+from .constants import AF_INET, AF_INET6, IFA_F_OPTIMISTIC, IFA_F_TENTATIVE
+from .device import UNSPECIFIED as NOBODY
+from .device import Address
+from .events import AddressConflict, Claimed
+from .parameters import HZ_100
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .arp import Arp
+    from .cache import NeighbourCache, Services
+    from .device import Device
+    from .ndisc import Ndisc
+
+__all__ = ["DEFENCES", "Announcement", "Claim", "Claims"]
+
+# RFC 5227 1.1, seconds and counts.
+PROBE_WAIT: Final = 1.0
+PROBE_NUM: Final = 3
+PROBE_MIN: Final = 1.0
+PROBE_MAX: Final = 2.0
+ANNOUNCE_WAIT: Final = 2.0
+ANNOUNCE_NUM: Final = 2
+ANNOUNCE_INTERVAL: Final = 2.0
+MAX_CONFLICTS: Final = 10
+RATE_LIMIT_INTERVAL: Final = 60.0
+DEFEND_INTERVAL: Final = 10.0
+
+FIRST_DELAY: Final = 1.0
+"""Detection for IPv6 begins at a random time within so many seconds (MAX_RTR_SOLICITATION_DELAY, RFC 4862
+5.4.2)."""
+
+NONCE_LENGTH: Final = 6
+
+DEFENCES: Final = ("none", "cease", "once", "always")
+"""What is done about a later conflict over an IPv4 address: nothing, as Linux; or RFC 5227 2.4 (a), (b),
+(c)."""
+
+
+class Claim:
+    """An address of a host, from the wish for it on.
+
+    Attributes:
+        device, address: where, and which.
+        transmits: how many solicitations or probes its detection sends; 0: there is none.
+        defence: one of :data:`DEFENCES`.
+        due: when the next step of its detection is to be done, seconds; infinity when none is.
+    """
+
+    __slots__ = (
+        "address",
+        "conflict_at",
+        "defence",
+        "defended_at",
+        "device",
+        "due",
+        "nonce",
+        "sent",
+        "transmits",
+    )
+
+    def __init__(self, device: Device, address: Address, transmits: int, defence: str) -> None:
+        self.device: Device = device
+        self.address: Address = address
+        self.transmits: int = transmits
+        self.defence: str = defence
+        self.due: float = inf
+        self.sent: int = 0
+        self.nonce: bytes | None = None
+        self.conflict_at: float = -inf
+        self.defended_at: float = -inf
+
+    @property
+    def detecting(self) -> bool:
+        """Whether its detection is under way."""
+        return self.due != inf
+
+
+class Announcement:
+    """Announcements of an address that are still to be made, at growing distances."""
+
+    __slots__ = ("backoff", "device", "due", "interval", "ip", "left", "reply")
+
+    def __init__(
+        self, device: Device, ip: bytes, due: float, left: int, interval: float, backoff: float, reply: bool
+    ) -> None:
+        self.device: Device = device
+        self.ip: bytes = ip
+        self.due: float = due
+        self.left: int = left
+        self.interval: float = interval
+        self.backoff: float = backoff
+        self.reply: bool = reply
+
+
+class Claims:
+    """The own addresses of all devices in the host role, by device and address.
+
+    ``change_address`` gives the node an address (True) or takes it away.
+    """
+
+    __slots__ = (
+        "_announcements",
+        "_caches",
+        "_change_address",
+        "_claims",
+        "_conflicts",
+        "_last_start",
+        "_services",
+    )
+
+    def __init__(
+        self,
+        services: Services,
+        caches: dict[int, NeighbourCache],
+        change_address: Callable[[Device, Address, bool], None],
+    ) -> None:
+        self._services = services
+        self._change_address = change_address
+        self._caches = caches
+        self._claims: dict[int, dict[bytes, Claim]] = {}
+        self._announcements: list[Announcement] = []
+        self._conflicts: dict[int, int] = {}
+        self._last_start: dict[int, float] = {}
+
+    # -- the wish for an address, and its end
+
+    def find(self, device: Device, ip: bytes) -> Claim | None:
+        """The claim to an address, from :meth:`claim` on."""
+        return self._claims.get(device.index, {}).get(ip)
+
+    def claim(
+        self, device: Device, address: Address, *, transmits: int, optimistic: bool, defence: str
+    ) -> Claim:
+        """Have an address. Without detection it is the node's at once, and :class:`Claimed` says so."""
+        claim = Claim(device, address, transmits, defence)
+        self._claims.setdefault(device.index, {})[address.ip] = claim
+        if len(address.ip) == 16 and transmits:
+            flags = IFA_F_TENTATIVE | (IFA_F_OPTIMISTIC if optimistic else 0)
+            claim.address = address._replace(flags=address.flags | flags)
+            self._change_address(device, claim.address, True)
+        self._start(claim)
+        return claim
+
+    def give_up(self, device: Device, ip: bytes) -> Claim | None:
+        """Have an address no more; returns its claim, if there was one."""
+        claim = self._claims.get(device.index, {}).pop(ip, None)
+        if claim is not None:
+            self._announcements = [
+                one for one in self._announcements if one.device is not device or one.ip != ip
+            ]
+            self._change_address(device, claim.address, False)
+        return claim
+
+    def forget_device(self, device: Device) -> None:
+        """The device is no longer attached."""
+        self._claims.pop(device.index, None)
+        self._announcements = [one for one in self._announcements if one.device is not device]
+        self._conflicts.pop(device.index, None)
+        self._last_start.pop(device.index, None)
+
+    def suspend(self, device: Device) -> None:
+        """The device is down: nothing can be detected or announced."""
+        for claim in self._claims.get(device.index, {}).values():
+            claim.due = inf
+        self._announcements = [one for one in self._announcements if one.device is not device]
+
+    def resume(self, device: Device) -> None:
+        """The device is up again: whatever is to be detected is detected anew (RFC 5227 2.1, RFC 4862
+        5.4)."""
+        for claim in self._claims.get(device.index, {}).values():
+            if claim.transmits:
+                if len(claim.address.ip) == 16:
+                    optimism = claim.address.flags & IFA_F_OPTIMISTIC
+                    tentative = claim.address.flags | IFA_F_TENTATIVE | optimism
+                    self._replace(claim, tentative)
+                else:
+                    self._change_address(device, claim.address, False)
+                self._start(claim)
+
+    # -- detection
+
+    def _start(self, claim: Claim) -> None:
+        services = self._services
+        device = claim.device
+        claim.sent = 0
+        if not claim.transmits:
+            self._succeed(claim)
+            return
+        if not device.up:
+            return
+        if len(claim.address.ip) == 4:
+            wait = services.random.random() * PROBE_WAIT
+            if self._conflicts.get(device.index, 0) >= MAX_CONFLICTS:
+                earliest = self._last_start.get(device.index, -inf) + RATE_LIMIT_INTERVAL
+                wait = max(wait, earliest - services.now)
+        else:
+            wait = 0.0 if claim.address.optimistic else services.random.random() * FIRST_DELAY
+            claim.nonce = None
+            if device.node.switch(device, AF_INET6, "enhanced_dad"):
+                claim.nonce = services.random.randrange(1, 1 << 8 * NONCE_LENGTH).to_bytes(
+                    NONCE_LENGTH, "big"
+                )
+        self._last_start[device.index] = services.now + wait
+        self._arm(claim, services.now + wait)
+
+    def _arm(self, claim: Claim, due: float) -> None:
+        claim.due = self._services.floor(due)
+        self._services.rearmed.add(("device", claim.device.index))
+
+    def _step(self, claim: Claim) -> None:
+        """Send the next probe, or believe that nobody else has the address."""
+        now = self._services.now
+        device = claim.device
+        ip = claim.address.ip
+        if claim.sent >= claim.transmits:
+            claim.due = inf
+            self._succeed(claim)
+            return
+        claim.sent += 1
+        if len(ip) == 4:
+            self._arp.send(device, arp.ARPOP_REQUEST, NOBODY, ip, bytes(device.addr_len), BROADCAST)
+            last = claim.sent >= claim.transmits
+            spread = PROBE_MAX - PROBE_MIN
+            wait = ANNOUNCE_WAIT if last else PROBE_MIN + self._services.random.random() * spread
+        else:
+            table = self._caches[AF_INET6].by_device[device.index]
+            dst = solicited_node(ip)
+            packet = ndisc.build_solicitation(UNSPECIFIED, dst, ip, None, claim.nonce)
+            self._ndisc.send(table, dst, packet)
+            wait = max(table.parms.retrans_time, HZ_100)
+        self._arm(claim, now + wait)
+
+    def _succeed(self, claim: Claim) -> None:
+        device = claim.device
+        ip = claim.address.ip
+        detected = claim.transmits and len(ip) == 16
+        if detected:
+            self._replace(claim, claim.address.flags & ~(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC))
+        else:
+            self._change_address(device, claim.address, True)
+        self._services.outputs.append(Claimed(device, ip))
+        if len(ip) == 4:
+            if claim.transmits:
+                self.announce(device, ip, count=ANNOUNCE_NUM, interval=ANNOUNCE_INTERVAL)
+        elif detected and device.node.switch(device, AF_INET6, "ndisc_notify"):
+            self.announce(device, ip)
+
+    def _replace(self, claim: Claim, flags: int) -> None:
+        claim.address = claim.address._replace(flags=flags)
+        self._change_address(claim.device, claim.address, True)
+
+    def is_own_nonce(self, device: Device, ip: bytes, nonce: bytes) -> bool:
+        """Whether a solicitation is our own, come back (RFC 7527 4.2)."""
+        claim = self.find(device, ip)
+        return claim is not None and claim.nonce == nonce
+
+    def duplicate(self, device: Device, ip: bytes, lladdr: bytes) -> None:
+        """Somebody else has an address that is being detected: it does not become ours."""
+        claim = self.find(device, ip)
+        if claim is not None and claim.detecting:
+            self._conflicts[device.index] = self._conflicts.get(device.index, 0) + 1
+            self.give_up(device, ip)
+            self._tell(claim, lladdr, "duplicate")
+
+    # -- later conflicts
+
+    def hear_arp(self, device: Device, op: int, sip: bytes, sha: bytes, tip: bytes) -> None:
+        """See whether an ARP message contests an address of ours (RFC 5227 2.1.1, 2.4)."""
+        claims = self._claims.get(device.index)
+        if not claims:
+            return
+        claim = claims.get(sip)
+        if claim is None and sip == NOBODY and op == arp.ARPOP_REQUEST:
+            # Another's probe: a conflict only while we probe, too.
+            claim = claims.get(tip)
+            if claim is not None and not claim.detecting:
+                return
+        if claim is None or self._is_ours(device, sha):
+            return
+        if claim.detecting:
+            self.duplicate(device, claim.address.ip, sha)
+        else:
+            self.conflict(device, claim.address.ip, sha)
+
+    @staticmethod
+    def _is_ours(device: Device, lladdr: bytes) -> bool:
+        return any(lladdr == other.lladdr for other in device.node.devices.values())
+
+    def conflict(self, device: Device, ip: bytes, lladdr: bytes) -> None:
+        """Somebody else uses an address of ours. It is told; an IPv4 address is defended as its claim
+        says."""
+        claim = self.find(device, ip)
+        if claim is None:
+            return
+        now = self._services.now
+        action = "reported"
+        if len(ip) == 4 and claim.defence != "none":
+            again = now < claim.conflict_at + DEFEND_INTERVAL
+            if claim.defence == "cease" or (claim.defence == "once" and again):
+                self.give_up(device, ip)
+                action = "ceased"
+            elif now >= claim.defended_at + DEFEND_INTERVAL:
+                claim.defended_at = now
+                self._announce_once(device, ip, reply=False)
+                action = "defended"
+        claim.conflict_at = now
+        self._tell(claim, lladdr, action)
+
+    def _tell(self, claim: Claim, lladdr: bytes, action: str) -> None:
+        device, ip = claim.device, claim.address.ip
+        family = AF_INET if len(ip) == 4 else AF_INET6
+        where = bytes.__new__(LinkAddress, lladdr)
+        event = AddressConflict(self._services.now, family, ip, device.name, device.index, where, action)
+        self._services.outputs.append(event)
+
+    # -- announcements
+
+    def announce(
+        self,
+        device: Device,
+        ip: bytes,
+        *,
+        count: int = 1,
+        interval: float = 1.0,
+        backoff: float = 1.0,
+        reply: bool = False,
+    ) -> None:
+        """Announce an address now, and ``count`` times in all, ``interval`` seconds apart, each distance
+        ``backoff`` times the one before. ``reply``: IPv4 as a reply instead of a request (RFC 5227 3)."""
+        self._announce_once(device, ip, reply=reply)
+        if count > 1:
+            due = self._services.floor(self._services.now + interval)
+            self._announcements.append(
+                Announcement(device, ip, due, count - 1, interval * backoff, backoff, reply)
+            )
+            self._services.rearmed.add(("device", device.index))
+
+    def notify(self, device: Device) -> None:
+        """The device came up or has another link-layer address: arp_notify and ndisc_notify may ask to tell
+        the neighbours (arp_netdev_event, ndisc_netdev_event)."""
+        for address in tuple(device.addresses):
+            family, name = (AF_INET, "arp_notify") if len(address.ip) == 4 else (AF_INET6, "ndisc_notify")
+            if family in self._caches and address.proven and device.node.switch(device, family, name):
+                self._announce_once(device, address.ip, reply=False)
+
+    def _announce_once(self, device: Device, ip: bytes, *, reply: bool) -> None:
+        if len(ip) == 4:
+            op, tha = (
+                (arp.ARPOP_REPLY, device.lladdr) if reply else (arp.ARPOP_REQUEST, bytes(device.addr_len))
+            )
+            self._arp.send(device, op, ip, ip, tha, BROADCAST)
+        else:
+            table = self._caches[AF_INET6].by_device[device.index]
+            router = bool(device.node.switch(device, AF_INET6, "forwarding"))
+            self._ndisc.advertise(table, ALL_NODES, ip, router=router, override=True)
+
+    # -- time
+
+    def next_deadline(self, index: int) -> float:
+        """When something is to be done for a device, seconds."""
+        claims = self._claims.get(index)
+        first = min((claim.due for claim in claims.values()), default=inf) if claims else inf
+        if self._announcements:
+            mine = (one.due for one in self._announcements if one.device.index == index)
+            first = min(first, min(mine, default=inf))
+        return first
+
+    def run(self, index: int) -> None:
+        """Do what is due for a device."""
+        now = self._services.now
+        for claim in tuple(self._claims.get(index, {}).values()):
+            if claim.due <= now:
+                self._step(claim)
+        for one in [one for one in self._announcements if one.device.index == index and one.due <= now]:
+            self._announcements.remove(one)
+            self.announce(
+                one.device,
+                one.ip,
+                count=one.left,
+                interval=one.interval,
+                backoff=one.backoff,
+                reply=one.reply,
+            )
+
+    @property
+    def _arp(self) -> Arp:
+        return cast("Arp", self._caches[AF_INET].protocol)
+
+    @property
+    def _ndisc(self) -> Ndisc:
+        return cast("Ndisc", self._caches[AF_INET6].protocol)
