@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from . import ipv4, ipv6
 from .ipv4 import IPPROTO_ICMP, IPV4_ALEN
-from .ipv6 import DROP_ICMPV6_CHECKSUM, DROP_IPV6_FRAGMENT, IPPROTO_ICMPV6
+from .ipv6 import DROP_ICMPV6_CHECKSUM, IPPROTO_ICMPV6
 
 __all__ = [
     "DROP_ECHO_SOURCE",
@@ -47,14 +47,13 @@ DROP_ECHO_SOURCE: Final = "echo_source"
 DROP_REASONS: Final = (
     *ipv4.DROP_REASONS,
     *ipv6.DROP_REASONS,
-    DROP_IPV6_FRAGMENT,
     DROP_NOT_ECHO_REQUEST,
     DROP_ECHO_TRUNCATED,
     DROP_ICMP_CHECKSUM,
     DROP_ICMPV6_CHECKSUM,
     DROP_ECHO_SOURCE,
 )
-"""Every reason for which :func:`parse_echo_request` refuses a packet, in the order in which they are judged."""
+"""Every reason for which :func:`parse_echo_request` refuses a packet, in the order of judging."""
 
 _SIZE: Final = 8
 
@@ -99,13 +98,10 @@ def parse_echo_request(packet: bytes) -> EchoRequest | str:
 
 
 def _parse_icmpv6(packet: bytes) -> EchoRequest | str:
-    fields = ipv6.parse(packet, 0)
+    fields = ipv6.parse(packet)
     if isinstance(fields, str):
         return fields
-    src, dst, _, protocol, offset, end, _, partial = fields
-    if partial:
-        return DROP_IPV6_FRAGMENT
-    message = packet[offset:end]
+    src, dst, _, protocol, _, message = fields
     if protocol != IPPROTO_ICMPV6 or message[:1] != bytes((ICMPV6_ECHO_REQUEST,)):
         return DROP_NOT_ECHO_REQUEST
     if len(message) < _SIZE:

@@ -7,7 +7,16 @@ the place of the header in it is given.
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
+
+from .ethernet import (
+    DROP_ETHERNET_TRUNCATED,
+    DROP_VLAN_TAGGED,
+    ETH_HLEN,
+    ETH_P_8021AD,
+    ETH_P_8021Q,
+    ETH_P_IPV6,
+)
 
 __all__ = [
     "ALL_MLDV2_ROUTERS",
@@ -26,6 +35,7 @@ __all__ = [
     "DROP_IPV6_VERSION",
     "DROP_NOT_IPV6",
     "DROP_REASONS",
+    "FRAME_DROP_REASONS",
     "IPPROTO_DSTOPTS",
     "IPPROTO_FRAGMENT",
     "IPPROTO_HOPOPTS",
@@ -36,6 +46,7 @@ __all__ = [
     "IPV6_HLEN",
     "LOOPBACK",
     "UNSPECIFIED",
+    "Packet",
     "Upper",
     "build",
     "checksum",
@@ -43,6 +54,7 @@ __all__ = [
     "is_multicast",
     "is_solicited_node",
     "parse",
+    "parse_frame",
     "solicited_node",
     "walk",
 ]
@@ -118,11 +130,22 @@ DROP_REASONS: Final = (
     DROP_IPV6_EXTENSION,
     DROP_IPV6_OPTION,
     DROP_IPV6_ROUTING_HEADER,
+    DROP_IPV6_FRAGMENT,
 )
 """Every reason for which :func:`parse` refuses a packet. Those up to the source's are judged in this order,
 those of extension headers then header by header."""
 
+FRAME_DROP_REASONS: Final = (DROP_ETHERNET_TRUNCATED, DROP_VLAN_TAGGED, DROP_NOT_IPV6, *DROP_REASONS)
+"""Every reason for which :func:`parse_frame` refuses a frame, in that order."""
+
+Packet: TypeAlias = "tuple[bytes, bytes, int, int, bool, bytes]"
+"""``(src, dst, hop_limit, protocol, fragmented, payload)``: the upper protocol and what it has behind the
+extension headers; ``fragmented`` says that there was the fragment header of a whole packet (RFC 6946)."""
+
 _HEADER: Final = struct.Struct("!IHBB16s16s")
+_ETHERTYPE_IPV6: Final = ETH_P_IPV6.to_bytes(2, "big")
+_ETHERTYPES_VLAN: Final = (ETH_P_8021Q.to_bytes(2, "big"), ETH_P_8021AD.to_bytes(2, "big"))
+
 _SOLICITED_NODE: Final = b"\xff\x02" + bytes(9) + b"\x01\xff"
 
 _EXTENSIONS: Final = frozenset((IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_FRAGMENT, IPPROTO_DSTOPTS))
@@ -280,14 +303,13 @@ def _options_are_fine(frame: bytes, offset: int, end: int, header: int) -> bool:
     return True
 
 
-def parse(frame: bytes, start: int) -> tuple[bytes, bytes, int, int, int, int, bool, bool] | str:
-    """Return what the IPv6 header at ``start`` says, or the one of :data:`DROP_REASONS` that refuses it.
+def parse(frame: bytes, start: int = 0) -> Packet | str:
+    """Return what the IPv6 packet at ``start`` carries, or the one of :data:`DROP_REASONS` that refuses it.
 
-    The fields are ``(src, dst, hop_limit, protocol, offset, end, fragmented, partial)``: the protocol behind
-    the extension headers starts at ``offset`` and ends at ``end``, what follows is padding, and the last two
-    are those of :class:`Upper`. Never raises, whatever the octets are.
+    Never raises, whatever the octets are. Octets after the packet are padding and are ignored. Whether the
+    addresses are anybody's is not judged here.
 
-    The tests are those of the kernel's ``ip6_rcv_core``.
+    The tests are those of the kernel's ``ip6_rcv_core`` and of what it calls for extension headers.
     """
     if len(frame) < start + IPV6_HLEN:
         return DROP_IPV6_TRUNCATED
@@ -295,7 +317,7 @@ def parse(frame: bytes, start: int) -> tuple[bytes, bytes, int, int, int, int, b
     if first_word >> 28 != 6:
         return DROP_IPV6_VERSION
     offset = start + IPV6_HLEN
-    end: int = offset + payload_length
+    end = offset + payload_length
     if end > len(frame):
         return DROP_IPV6_PAYLOAD_LENGTH
     if src == LOOPBACK or dst == LOOPBACK:
@@ -305,8 +327,24 @@ def parse(frame: bytes, start: int) -> tuple[bytes, bytes, int, int, int, int, b
     if src[0] == 0xFF:
         return DROP_IPV6_SOURCE_MULTICAST
     if next_header not in _EXTENSIONS:
-        return src, dst, hop_limit, next_header, offset, end, False, False
+        return src, dst, hop_limit, next_header, False, frame[offset:end]
     upper = walk(frame, offset, end, next_header, dst)
     if isinstance(upper, str):
         return upper
-    return src, dst, hop_limit, upper.protocol, upper.offset, end, upper.fragmented, upper.partial
+    if upper.partial:
+        return DROP_IPV6_FRAGMENT
+    return src, dst, hop_limit, upper.protocol, upper.fragmented, frame[upper.offset : end]
+
+
+def parse_frame(frame: bytes) -> Packet | str:
+    """Return what the IPv6 packet in a whole Ethernet frame carries, or a drop reason.
+
+    Of the Ethernet header only the length and the ethertype are judged, for ``ethernet_truncated``,
+    ``vlan_tagged`` and ``not_ipv6``; then as :func:`parse`.
+    """
+    if len(frame) < ETH_HLEN:
+        return DROP_ETHERNET_TRUNCATED
+    ethertype = frame[12:14]
+    if ethertype != _ETHERTYPE_IPV6:
+        return DROP_VLAN_TAGGED if ethertype in _ETHERTYPES_VLAN else DROP_NOT_IPV6
+    return parse(frame, ETH_HLEN)

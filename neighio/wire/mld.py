@@ -1,4 +1,4 @@
-"""Multicast Listener Discovery as a listener speaks it: reports of version 2, queries of both (RFC 3810, 2710).
+"""Multicast Listener Discovery as a listener speaks it: queries of both versions, reports of the second.
 
 Switches that snoop forward a group, a solicited-node group too, only to where a listener reported it.
 """
@@ -10,19 +10,11 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from . import ipv6
-from .ethernet import (
-    DROP_ETHERNET_TRUNCATED,
-    DROP_VLAN_TAGGED,
-    ETH_HLEN,
-    ETH_P_8021AD,
-    ETH_P_8021Q,
-    ETH_P_IPV6,
-)
+from .ethernet import ETH_HLEN
 from .ipv6 import (
     ALL_MLDV2_ROUTERS,
     DROP_ICMPV6_CHECKSUM,
-    DROP_IPV6_FRAGMENT,
-    DROP_NOT_IPV6,
+    FRAME_DROP_REASONS,
     IPPROTO_HOPOPTS,
     IPPROTO_ICMPV6,
     IPV6_HLEN,
@@ -82,11 +74,7 @@ DROP_MLD_GROUP: Final = "mld_group"
 """The query is for an address that is neither :: nor a group."""
 
 DROP_REASONS: Final = (
-    DROP_ETHERNET_TRUNCATED,
-    DROP_VLAN_TAGGED,
-    DROP_NOT_IPV6,
-    *ipv6.DROP_REASONS,
-    DROP_IPV6_FRAGMENT,
+    *FRAME_DROP_REASONS,
     DROP_NOT_MLD_QUERY,
     DROP_MLD_LENGTH,
     DROP_ICMPV6_CHECKSUM,
@@ -97,6 +85,7 @@ DROP_REASONS: Final = (
 )
 """Every reason for which :func:`parse` refuses a frame, in the order in which they are judged."""
 
+_PAD1: Final = 0
 _ROUTER_ALERT: Final = 5
 _ROUTER_ALERT_MLD: Final = bytes((_ROUTER_ALERT, 2, 0, 0))
 _PADN_EMPTY: Final = b"\x01\x00"
@@ -130,20 +119,12 @@ def parse(frame: bytes) -> Query | str:
 
     Never raises, whatever the octets are. Octets after the packet are padding and are ignored.
 
-    The tests are those of the kernel's ``__mld_query_work`` (RFC 3810, sections 5.1.14, 6.2 and 8.1).
+    The tests are those of RFC 3810, sections 6.2 and 8.1, as the kernel's ``__mld_query_work`` has them.
     """
-    if len(frame) < ETH_HLEN:
-        return DROP_ETHERNET_TRUNCATED
-    ethertype = int.from_bytes(frame[12:14], "big")
-    if ethertype != ETH_P_IPV6:
-        return DROP_VLAN_TAGGED if ethertype in (ETH_P_8021Q, ETH_P_8021AD) else DROP_NOT_IPV6
-    packet = ipv6.parse(frame, ETH_HLEN)
+    packet = ipv6.parse_frame(frame)
     if isinstance(packet, str):
         return packet
-    src, dst, hop_limit, protocol, offset, end, _, partial = packet
-    if partial:
-        return DROP_IPV6_FRAGMENT
-    message = frame[offset:end]
+    src, dst, hop_limit, protocol, _, message = packet
     if protocol != IPPROTO_ICMPV6 or message[:1] != bytes((MLD_LISTENER_QUERY,)):
         return DROP_NOT_MLD_QUERY
     code = int.from_bytes(message[4:6], "big")
@@ -179,16 +160,17 @@ def _max_response_ms(code: int) -> int:
 
 
 def _alerts_routers(frame: bytes) -> bool:
-    """Whether the hop-by-hop options, in order as far as :func:`ipv6.parse` judges, say that this is MLD."""
+    """Whether the last router alert among the hop-by-hop options, whose form was judged, is for MLD."""
     if frame[ETH_HLEN + 6] != IPPROTO_HOPOPTS:
         return False
     offset = ETH_HLEN + IPV6_HLEN + 2
     end = offset + 6 + 8 * frame[offset - 1]
+    alerts = False
     while offset < end:
         if frame[offset] == _ROUTER_ALERT:
-            return frame[offset : offset + 4] == _ROUTER_ALERT_MLD
-        offset += 1 if frame[offset] == 0 else 2 + frame[offset + 1]
-    return False
+            alerts = frame[offset : offset + 4] == _ROUTER_ALERT_MLD
+        offset += 1 if frame[offset] == _PAD1 else 2 + frame[offset + 1]
+    return alerts
 
 
 def build_report(src: bytes, records: Sequence[tuple[int, bytes]]) -> bytes:

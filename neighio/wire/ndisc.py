@@ -10,15 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from . import ipv6
-from .ethernet import (
-    DROP_ETHERNET_TRUNCATED,
-    DROP_VLAN_TAGGED,
-    ETH_ALEN,
-    ETH_HLEN,
-    ETH_P_8021AD,
-    ETH_P_8021Q,
-    ETH_P_IPV6,
-)
+from .ethernet import ETH_ALEN
 from .ipv6 import IPPROTO_ICMPV6, UNSPECIFIED, is_link_local, is_multicast, is_solicited_node
 from .ndisc_fields import (
     DROP_ICMPV6_CHECKSUM,
@@ -35,7 +27,6 @@ from .ndisc_fields import (
     DROP_NDISC_TARGET_MULTICAST,
     DROP_NDISC_TRUNCATED,
     DROP_NDISC_UNSPECIFIED_LLADDR,
-    DROP_NOT_IPV6,
     DROP_NOT_NDISC,
     DROP_REASONS,
     ND_NA_FLAG_OVERRIDE,
@@ -76,7 +67,6 @@ __all__ = [
     "DROP_NDISC_TARGET_MULTICAST",
     "DROP_NDISC_TRUNCATED",
     "DROP_NDISC_UNSPECIFIED_LLADDR",
-    "DROP_NOT_IPV6",
     "DROP_NOT_NDISC",
     "DROP_REASONS",
     "ND_NEIGHBOUR_ADVERT",
@@ -105,9 +95,6 @@ __all__ = [
     "parse",
 ]
 
-_ETHERTYPE_IPV6: Final = ETH_P_IPV6.to_bytes(2, "big")
-_ETHERTYPES_VLAN: Final = (ETH_P_8021Q.to_bytes(2, "big"), ETH_P_8021AD.to_bytes(2, "big"))
-
 
 def parse(
     frame: bytes, *, addr_len: int = ETH_ALEN, checksum: bool = True, fragments: bool = False
@@ -123,23 +110,15 @@ def parse(
     The tests are those of the kernel's ``ndisc_rcv`` and what it calls. Of options with the same type the
     first counts, options that do not belong to the message are skipped whatever their kind.
     """
-    if len(frame) < ETH_HLEN:
-        return DROP_ETHERNET_TRUNCATED
-    ethertype = frame[12:14]
-    if ethertype != _ETHERTYPE_IPV6:
-        return DROP_VLAN_TAGGED if ethertype in _ETHERTYPES_VLAN else DROP_NOT_IPV6
-    packet = ipv6.parse(frame, ETH_HLEN)
+    packet = ipv6.parse_frame(frame)
     if isinstance(packet, str):
         return packet
-    src, dst, hop_limit, protocol, offset, end, fragmented, partial = packet
-    if partial:
-        return ipv6.DROP_IPV6_FRAGMENT
-    if protocol != IPPROTO_ICMPV6 or offset == end or not (kind := _KINDS.get(frame[offset])):
+    src, dst, hop_limit, protocol, fragmented, message = packet
+    if protocol != IPPROTO_ICMPV6 or not message or not (kind := _KINDS.get(message[0])):
         return DROP_NOT_NDISC
     size, fields = kind
-    if end - offset < size:
+    if len(message) < size:
         return DROP_NDISC_TRUNCATED
-    message = frame[offset:end]
     if checksum and ipv6.checksum(src, dst, IPPROTO_ICMPV6, message):
         return DROP_ICMPV6_CHECKSUM
     if fragmented and not fragments:

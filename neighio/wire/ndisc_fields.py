@@ -9,9 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple, TypeAlias
 
-from . import ipv6
-from .ethernet import DROP_ETHERNET_TRUNCATED, DROP_VLAN_TAGGED
-from .ipv6 import DROP_ICMPV6_CHECKSUM, DROP_NOT_IPV6
+from .ipv6 import DROP_ICMPV6_CHECKSUM, FRAME_DROP_REASONS
 
 __all__ = [
     "DROP_ICMPV6_CHECKSUM",
@@ -28,7 +26,6 @@ __all__ = [
     "DROP_NDISC_TARGET_MULTICAST",
     "DROP_NDISC_TRUNCATED",
     "DROP_NDISC_UNSPECIFIED_LLADDR",
-    "DROP_NOT_IPV6",
     "DROP_NOT_NDISC",
     "DROP_REASONS",
     "ND_NA_FLAG_OVERRIDE",
@@ -118,11 +115,7 @@ DROP_NDISC_UNSPECIFIED_LLADDR: Final = "ndisc_unspecified_lladdr"
 """A neighbour or router solicitation from :: has a source link-layer address."""
 
 DROP_REASONS: Final = (
-    DROP_ETHERNET_TRUNCATED,
-    DROP_VLAN_TAGGED,
-    DROP_NOT_IPV6,
-    *ipv6.DROP_REASONS,
-    ipv6.DROP_IPV6_FRAGMENT,
+    *FRAME_DROP_REASONS,
     DROP_NOT_NDISC,
     DROP_NDISC_TRUNCATED,
     DROP_ICMPV6_CHECKSUM,

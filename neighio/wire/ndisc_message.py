@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from ..errors import InvalidAddress, MalformedFrame
 from . import ethernet, ipv6, ndisc
-from .ethernet import ETH_ALEN, ETH_HLEN, ETH_P_IPV6
+from .ethernet import ETH_ALEN, ETH_P_IPV6
 from .ipv6 import IPV6_ALEN, is_link_local, is_multicast
 from .ndisc_fields import (
     DROP_NDISC_REDIRECT_DESTINATION,
@@ -221,10 +221,10 @@ def decode(frame: bytes) -> tuple[bytes, bytes, Message]:
     refused = ndisc.parse(frame)
     if isinstance(refused, str):
         raise MalformedFrame(refused)
-    packet = ipv6.parse(frame, ETH_HLEN)
+    packet = ipv6.parse_frame(frame)
     assert not isinstance(packet, str)
-    src, dst, _, _, offset, end, _, _ = packet
-    return src, dst, _decode(frame[offset:end])
+    src, dst, _, _, _, octets = packet
+    return src, dst, _decode(octets)
 
 
 def _decode(octets: bytes) -> Message:

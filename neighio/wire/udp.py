@@ -26,17 +26,17 @@ def build(
     hop_limit: int = 64,
     traffic_class: int = 0,
 ) -> bytes:
-    """Return one IP packet with a UDP datagram, of the family that the addresses are of, checksum filled in.
+    """Return one IP packet with a UDP datagram, checksum filled in, of the family that the addresses are of.
 
-    ``src`` and ``dst`` are 4 or 16 packed octets, the ports below 2**16, ``payload`` at most 65,507 octets (IPv6:
-    65,527). None is checked: the caller is the send path, and its arguments were checked where they came in.
+    ``src`` and ``dst`` are 4 or 16 packed octets, the ports below 2**16, ``payload`` at most 65,507 octets
+    (IPv6: 65,527). None is checked: the caller is the send path, and its arguments were checked where they
+    came in.
     """
     length = UDP_HLEN + len(payload)
     datagram = _HEADER.pack(src_port, dst_port, length, 0) + payload
     if len(src) == IPV4_ALEN:
-        value = ipv4.checksum(
-            src + dst + IPPROTO_UDP.to_bytes(2, "big") + length.to_bytes(2, "big") + datagram
-        )
+        pseudo_header = src + dst + struct.pack("!HH", IPPROTO_UDP, length)
+        value = ipv4.checksum(pseudo_header + datagram)
     else:
         value = ipv6.checksum(src, dst, IPPROTO_UDP, datagram)
     # Zero says that there is none; 0xffff is the same number.
