@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import NeighioError
 from ..wire.ethernet import ETH_HLEN, ETH_P_ARP
+from .base import Selection
 from .bpf import Program, encode, frame_filter
 
 if TYPE_CHECKING:
@@ -76,15 +77,38 @@ def open_packet_socket() -> PacketSocket:
 
 
 class Receiver:
-    """A receiving socket and the buffer that it fills."""
+    """A receiving socket, the filter on it and the buffer that it fills."""
 
-    __slots__ = ("_ancillary_size", "_buffer", "partial_checksum", "socket")
+    __slots__ = (
+        "_accepted",
+        "_ancillary_size",
+        "_buffer",
+        "_other_hosts",
+        "_program",
+        "partial_checksum",
+        "socket",
+    )
 
-    def __init__(self, packet_socket: PacketSocket, *, auxdata: bool) -> None:
+    def __init__(self, packet_socket: PacketSocket, accepted: Sequence[int], *, other_hosts: bool) -> None:
         self.socket: PacketSocket = packet_socket
         self.partial_checksum: bool = False
+        self._accepted = accepted
+        self._other_hosts = other_hosts
+        self._program: Program = ()
         self._buffer = memoryview(bytearray(_LONGEST_FRAME))
-        self._ancillary_size = socket.CMSG_SPACE(_AUXDATA.size) if auxdata else 0
+        self._ancillary_size = 0
+
+    def want_auxdata(self) -> None:
+        """Have the kernel say what it knows of a frame's transport checksum."""
+        self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        self._ancillary_size = socket.CMSG_SPACE(_AUXDATA.size)
+
+    def select(self, selection: Selection) -> None:
+        """Attach the selection's filter; the kernel puts it in the place of another in one step."""
+        program = frame_filter(self._accepted, selection, other_hosts=self._other_hosts)
+        if program != self._program:
+            _attach(self.socket, program)
+            self._program = program
 
     def receive(self) -> bytes:
         if not self._ancillary_size:
@@ -120,21 +144,22 @@ def open_receiver(
     name: str,
     accepted: Sequence[int],
     bound_to: int,
+    selection: Selection,
 ) -> Receiver:
-    receiver = socket_factory()
-    sockets.append(receiver)
-    receiver.setblocking(False)
+    packet_socket = socket_factory()
+    sockets.append(packet_socket)
+    packet_socket.setblocking(False)
+    receiver = Receiver(packet_socket, accepted, other_hosts=bound_to == ETH_P_ALL)
     # Only ICMPv6 and what is above IP has a checksum that may be partial.
-    auxdata = any(protocol != ETH_P_ARP for protocol in accepted)
-    if auxdata:
-        receiver.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-    _try_option(receiver, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-    if not _try_option(receiver, socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER):
-        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-    _attach(receiver, frame_filter(accepted, other_hosts=bound_to == ETH_P_ALL))
+    if any(protocol != ETH_P_ARP for protocol in accepted):
+        receiver.want_auxdata()
+    _try_option(packet_socket, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+    if not _try_option(packet_socket, socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER):
+        packet_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    receiver.select(selection)
     # Last: from here on frames arrive, and none may have got past the filter.
-    receiver.bind((name, bound_to))
-    return Receiver(receiver, auxdata=auxdata)
+    packet_socket.bind((name, bound_to))
+    return receiver
 
 
 def _try_option(packet_socket: PacketSocket, level: int, option: int, value: int | bytes) -> bool:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
+
+from ..core.constants import IFF_BROADCAST, IFF_LOWER_UP, IFF_MULTICAST, IFF_RUNNING, IFF_UP
+from ..errors import InvalidAddress
 
 __all__ = [
     "ARPHRD_ETHER",
     "ARPHRD_LOOPBACK",
+    "CLIENT",
+    "WORKING_FLAGS",
     "FrameTooLong",
     "Link",
     "LinkBusy",
     "LinkDown",
     "LinkFacts",
     "LinkGone",
+    "Selection",
 ]
 
 ARPHRD_ETHER: Final = 1
 ARPHRD_LOOPBACK: Final = 772
+
+WORKING_FLAGS: Final = IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST | IFF_LOWER_UP
+"""Those of an Ethernet device that is up and has a carrier."""
 
 
 class LinkBusy(Exception):
@@ -33,6 +43,36 @@ class LinkDown(Exception):
 
 class LinkGone(Exception):
     """The device no longer exists (ENODEV, ENXIO) or the link was closed. It never comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which IPv6 and IPv4 frames a link is to take. Frames of other ethertypes, ARP's too, are taken whole.
+
+    The default is a client's: of IPv6 Neighbour Discovery, and what may hide it (extension headers, which
+    ``wire`` refuses and counts); of IPv4 nothing.
+
+    Attributes:
+        ipv4: the host's own IPv4 addresses, packed: frames to others are not taken.
+        host: of IPv6 also what a host answers or heeds: echo requests and replies, MLD queries.
+        packets: every IPv6 frame, and every IPv4 frame to ``ipv4``, of which only ICMP is taken otherwise.
+
+    Raises:
+        InvalidAddress: ``ipv4`` holds what is no packed IPv4 address.
+    """
+
+    ipv4: frozenset[bytes] = frozenset()
+    host: bool = False
+    packets: bool = False
+
+    def __post_init__(self) -> None:
+        for address in self.ipv4:
+            if len(address) != 4:
+                raise InvalidAddress(f"ipv4: {address!r} is not 4 packed octets")
+
+
+CLIENT: Final = Selection()
+"""What a client needs."""
 
 
 class LinkFacts(Protocol):
@@ -62,6 +102,11 @@ class Link(Protocol):
     """A source and sink of whole Ethernet frames, header included and FCS not.
 
     ``send`` and ``receive`` never block. Only ``wait_readable`` and ``aclose`` are asynchronous.
+
+    A link may have more. ``on_change``, None at first: what it is to call, without arguments, when its
+    name, address, flags or MTU changed and nobody but itself can tell. ``select(selection)``: take what a
+    :class:`~neighio.link.base.Selection` says from now on, so that nobody is woken for frames that nobody
+    wants; a link without it hands every frame up.
     """
 
     @property
@@ -93,6 +138,31 @@ class Link(Protocol):
     def mtu(self) -> int:
         """The largest IP packet, octets."""
         ...
+
+    @property
+    def partial_checksum(self) -> bool:
+        """Whether the transport checksum of the frame that ``receive`` returned last is to be taken as right.
+
+        Linux leaves it to the network card (CHECKSUM_PARTIAL), which a frame between two hosts on one
+        machine never reaches.
+        """
+        ...
+
+    def join(self, group: bytes) -> None:
+        """Let frames to a multicast link-layer address in, packed; joining twice needs leaving twice.
+
+        Raises:
+            InvalidAddress: ``group`` is no multicast address.
+            LinkGone
+        """
+
+    def leave(self, group: bytes) -> None:
+        """Take back one :meth:`join`; without one, nothing happens.
+
+        Raises:
+            InvalidAddress: ``group`` is no multicast address.
+            LinkGone
+        """
 
     def send(self, frame: bytes) -> None:
         """Hand one frame to the link.

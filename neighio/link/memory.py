@@ -14,7 +14,7 @@ segment and however late. What is due at once is performed before ``send`` retur
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,16 +26,16 @@ from typing import Final, NamedTuple, TypeAlias
 import trio
 
 from ..address import LinkAddress
-from ..core.constants import IFF_BROADCAST, IFF_LOWER_UP, IFF_MULTICAST, IFF_RUNNING, IFF_UP
+from ..core.constants import IFF_LOWER_UP, IFF_RUNNING, IFF_UP
 from ..wire.ethernet import ETH_HLEN
-from .base import FrameTooLong, LinkBusy, LinkDown, LinkGone
+from .base import WORKING_FLAGS, FrameTooLong, LinkBusy, LinkDown, LinkGone
+from .checks import check_group
 
 __all__ = ["Delay", "MemoryLink", "MemoryLinkStatistics", "Segment", "SegmentFrame", "SegmentStatistics"]
 
 Delay: TypeAlias = "float | Callable[[Random], float]"
 """Seconds from sending to arrival, or what draws them from the segment's random source."""
 
-DEFAULT_FLAGS: Final = IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST | IFF_LOWER_UP
 _WORKING: Final = IFF_UP | IFF_LOWER_UP
 
 
@@ -120,8 +120,9 @@ class Segment:
         name: str | None = None,
         index: int | None = None,
         mtu: int = 1500,
-        flags: int = DEFAULT_FLAGS,
+        flags: int = WORKING_FLAGS,
         capacity: int = 1024,
+        filtering: bool = False,
     ) -> MemoryLink:
         """Connect a new link.
 
@@ -129,6 +130,8 @@ class Segment:
             name: the first free one of ``mem0``, ``mem1``, ... when None.
             index: counted from 1 on this segment when None; say it where one table has several segments.
             capacity: the frames that its inbox holds; further ones are dropped and counted.
+            filtering: have it take, as a network card does, broadcast, what is to its own address and what
+                is to a group that was joined, and nothing else.
 
         Raises:
             InvalidAddress: ``lladdr`` is no link-layer address.
@@ -143,6 +146,7 @@ class Segment:
             index = self._next_index
         self._next_index = max(self._next_index, index) + 1
         link = MemoryLink(self, LinkAddress(lladdr), name, index, mtu, flags, capacity)
+        link.filtering = filtering
         self.deliver()
         self._links[link] = None
         return link
@@ -239,6 +243,9 @@ class MemoryLink:
             read this link and send on it.
         on_change: called without arguments after the name, address, flags or MTU changed and after the
             removal, as rtnetlink would tell.
+        filtering: see :meth:`Segment.attach`; may be assigned at any time.
+        groups: how often each multicast link-layer address is joined; those that are not are not there.
+        partial_checksum: False, unless a test says otherwise.
     """
 
     def __init__(
@@ -256,6 +263,9 @@ class MemoryLink:
         self.duplication: float | None = None
         self.on_receive: Callable[[], object] | None = None
         self.on_change: Callable[[], object] | None = None
+        self.filtering: bool = False
+        self.groups: Counter[bytes] = Counter()
+        self.partial_checksum: bool = False
         self._segment = segment
         self._lladdr = lladdr
         self._name = name
@@ -302,6 +312,19 @@ class MemoryLink:
     def removed(self) -> bool:
         """Whether the device is gone for ever."""
         return self._gone
+
+    def join(self, group: bytes) -> None:
+        check_group(group)
+        if self._gone:
+            raise LinkGone(self._name)
+        self.groups[group] += 1
+
+    def leave(self, group: bytes) -> None:
+        check_group(group)
+        if self._gone:
+            raise LinkGone(self._name)
+        # What falls to nothing goes, and what was never joined stays away.
+        self.groups -= Counter((group,))
 
     def send(self, frame: bytes) -> None:
         """Put a frame on the segment; see :meth:`neighio.link.base.Link.send`.
@@ -442,12 +465,17 @@ class MemoryLink:
     def _take(self, frame: bytes) -> None:
         if self._gone or self._flags & _WORKING != _WORKING:
             return
+        if self.filtering and not self._is_for_us(frame[: len(self._lladdr)]):
+            return
         if len(self._inbox) >= self._capacity:
             self._overflows += 1
             return
         self._segment._delivered += 1
         self._inbox.append(frame)
         self._notify()
+
+    def _is_for_us(self, dst: bytes) -> bool:
+        return dst == self._lladdr or dst == self.broadcast or dst in self.groups
 
     def _notify(self) -> None:
         if self._wake is not None:

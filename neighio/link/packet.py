@@ -40,14 +40,23 @@ from .af_packet import (
     open_receiver,
     open_sender,
 )
-from .base import ARPHRD_ETHER, ARPHRD_LOOPBACK, FrameTooLong, LinkBusy, LinkDown, LinkFacts, LinkGone
+from .base import (
+    ARPHRD_ETHER,
+    ARPHRD_LOOPBACK,
+    CLIENT,
+    FrameTooLong,
+    LinkBusy,
+    LinkDown,
+    LinkFacts,
+    LinkGone,
+    Selection,
+)
+from .checks import check_group, parse_station
+from .closing import close_in_thread
 
 __all__ = ["PacketLink", "PacketLinkStatistics", "open_packet_link"]
 
 _STATISTICS: Final = struct.Struct("=II")
-
-CLOSING_SECONDS: Final = 1.0
-"""How long ``aclose`` waits for the kernel, which takes about 14 ms for each socket."""
 
 _NOT_PERMITTED: Final = """\
 opening {name} needs the capability CAP_NET_RAW. Run the program with `sudo`, or as yourself with that \
@@ -71,6 +80,7 @@ def open_packet_link(
     *,
     lladdr: bytes | str | None = None,
     protocols: Sequence[int] = (ETH_P_ARP,),
+    selection: Selection = CLIENT,
     socket_factory: SocketFactory = open_packet_socket,
 ) -> PacketLink:
     """Open an interface for frames of the given ethertypes.
@@ -80,13 +90,15 @@ def open_packet_link(
         lladdr: the address to receive frames for and send them with, where it is not to be the
             interface's own; the interface is told to let it in, or made promiscuous if it cannot.
         protocols: the ethertypes to receive. Frames of any may be sent.
+        selection: which of the IPv6 and IPv4 frames to receive, where their ethertypes are among the
+            protocols; see :meth:`PacketLink.select`.
         socket_factory: for tests; see :class:`neighio.testing.packet_socket.FakeInterface`.
 
     Frames tagged for a VLAN are not received, nor what this host sends itself.
 
     Raises:
         InvalidAddress: the interface has no Ethernet header (a tun device, PPP, ...), or ``lladdr`` is no
-            address of the interface's length.
+            station's address of the interface's length.
         NotPermitted: the process lacks CAP_NET_RAW.
         LinkGone: there is no such interface.
         NeighioError: this system has no packet sockets.
@@ -98,17 +110,18 @@ def open_packet_link(
         )
     if not protocols:
         raise ValueError("protocols: at least one ethertype is to be received")
-    own = None if lladdr is None else LinkAddress(lladdr)
-    if own is not None and len(own) != len(facts.lladdr):
-        raise InvalidAddress(f"lladdr: {own} has {len(own)} octets, {facts.name} needs {len(facts.lladdr)}")
+    own = None if lladdr is None else parse_station(lladdr, len(facts.lladdr), facts.name)
+    # What each receiver is bound to, and what it lets through.
+    wanted = [(one, (one,)) for one in protocols] if own is None else [(ETH_P_ALL, tuple(protocols))]
     sockets: list[PacketSocket] = []
     opened = False
     try:
         sender = open_sender(sockets, socket_factory, facts.name)
-        if own is None:
-            receivers = [open_receiver(sockets, socket_factory, facts.name, (one,), one) for one in protocols]
-        else:
-            receivers = [open_receiver(sockets, socket_factory, facts.name, protocols, ETH_P_ALL)]
+        receivers = [
+            open_receiver(sockets, socket_factory, facts.name, accepted, bound_to, selection)
+            for bound_to, accepted in wanted
+        ]
+        if own is not None:
             let_in(sender, facts.index, own)
         opened = True
     except PermissionError:
@@ -121,7 +134,7 @@ def open_packet_link(
         if not opened:
             for one in sockets:
                 one.close()
-    return PacketLink(facts, own, sender, receivers)
+    return PacketLink(facts, own, sender, receivers, selection)
 
 
 class PacketLink:
@@ -139,12 +152,14 @@ class PacketLink:
         lladdr: LinkAddress | None,
         sender: PacketSocket,
         receivers: Sequence[Receiver],
+        selection: Selection,
     ) -> None:
         self.partial_checksum: bool = False
         self._facts = facts
         self._given_lladdr = lladdr
         self._sender = sender
         self._receivers = deque(receivers)
+        self._selection = selection
         self._owing_down: set[Receiver] = set()
         self._received = self._dropped = 0
         self._waiting = False
@@ -176,6 +191,25 @@ class PacketLink:
     @property
     def mtu(self) -> int:
         return self._facts.mtu
+
+    @property
+    def selection(self) -> Selection:
+        """Which IPv6 and IPv4 frames are received; see :meth:`select`."""
+        return self._selection
+
+    def select(self, selection: Selection) -> None:
+        """Receive other IPv6 and IPv4 frames from now on, of the protocols that the link was opened for.
+
+        A frame that both selections take is never lost. What has arrived already stays readable.
+
+        Raises:
+            LinkGone: the link is closed.
+        """
+        if self._closed:
+            raise LinkGone(self.name)
+        for receiver in self._receivers:
+            receiver.select(selection)
+        self._selection = selection
 
     def update(self, facts: LinkFacts) -> None:
         """Take over what rtnetlink says now; the sockets follow the interface through a renaming."""
@@ -232,36 +266,24 @@ class PacketLink:
             self._waiting = False
 
     async def aclose(self) -> None:
-        """Close the sockets, in a thread, since the kernel takes its time; see :data:`CLOSING_SECONDS`."""
-        if not self._closed:
-            self._closed = True
-            sockets = [self._sender, *(receiver.socket for receiver in self._receivers)]
-            for receiver in self._receivers:
-                trio.lowlevel.notify_closing(receiver.socket)
+        if self._closed:
+            await trio.lowlevel.checkpoint()
+            return
+        self._closed = True
+        sockets = [self._sender, *(receiver.socket for receiver in self._receivers)]
+        for receiver in self._receivers:
+            trio.lowlevel.notify_closing(receiver.socket)
 
-            def close() -> None:
-                while sockets:
-                    sockets.pop().close()
+        def close() -> None:
+            while sockets:
+                sockets.pop().close()
 
-            with trio.move_on_after(CLOSING_SECONDS, shield=True):
-                # A limiter of its own: the default one may be full of threads that wait for us.
-                await trio.to_thread.run_sync(close, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
-        await trio.lowlevel.checkpoint()
+        await close_in_thread(close)
 
     def join(self, group: bytes) -> None:
-        """Let frames to a multicast link-layer address in; joining twice needs leaving twice.
-
-        Raises:
-            LinkGone
-        """
         self._set_membership(PACKET_ADD_MEMBERSHIP, group)
 
     def leave(self, group: bytes) -> None:
-        """Take back one :meth:`join`.
-
-        Raises:
-            LinkGone
-        """
         self._set_membership(PACKET_DROP_MEMBERSHIP, group)
 
     def statistics(self) -> PacketLinkStatistics:
@@ -285,6 +307,7 @@ class PacketLink:
         await trio.lowlevel.checkpoint_if_cancelled()
 
     def _set_membership(self, option: int, group: bytes) -> None:
+        check_group(group)
         if self._closed:
             raise LinkGone(self.name)
         try:

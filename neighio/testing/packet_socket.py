@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import operator
 import os
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from ..core.constants import IFF_BROADCAST, IFF_LOWER_UP, IFF_MULTICAST, IFF_RUNNING, IFF_UP
 from ..link import af_packet, bpf
-from ..link.base import ARPHRD_ETHER
+from ..link.base import ARPHRD_ETHER, WORKING_FLAGS
 from ..wire.ethernet import ETH_HLEN
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ class FakeInterface:
     Attributes:
         sent: the frames that were sent, oldest first; the last 4096.
         sockets: every socket that was made, in order.
-        memberships: ``(kind, lladdr)`` of PACKET_ADD_MEMBERSHIP, one for each time, less those dropped.
         refused_options: socket options that fail with ENOPROTOOPT, as on an older kernel.
     """
 
@@ -61,7 +61,7 @@ class FakeInterface:
         index: int = 1,
         lladdr: bytes = b"\x02\x00\x00\x00\x00\x01",
         mtu: int = 1500,
-        flags: int = IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST | IFF_LOWER_UP,
+        flags: int = WORKING_FLAGS,
     ) -> None:
         self.name = name
         self.index = index
@@ -71,7 +71,6 @@ class FakeInterface:
         self.flags = flags
         self.sent: deque[bytes] = deque(maxlen=4096)
         self.sockets: list[FakePacketSocket] = []
-        self.memberships: list[tuple[int, bytes]] = []
         self.refused_options: set[int] = set()
         self.send_errors: deque[int] = deque()
 
@@ -80,6 +79,11 @@ class FakeInterface:
         made = FakePacketSocket(self)
         self.sockets.append(made)
         return made
+
+    @property
+    def memberships(self) -> list[tuple[int, bytes]]:
+        """The memberships of every socket that is open; see :class:`FakePacketSocket`."""
+        return [member for one in self.sockets for member in one.memberships]
 
     def inject(
         self, frame: bytes, *, packet_type: int | None = None, vlan: int | None = None, status: int = 0
@@ -120,10 +124,13 @@ class FakePacketSocket:
     Attributes:
         calls: what was done to it, in order: ``("setsockopt", level, option)``, ``("bind", protocol)``,
             ``("close",)``.
+        memberships: ``(kind, lladdr)`` of PACKET_ADD_MEMBERSHIP, one for each time, less those dropped.
+            Closing drops them all.
     """
 
     def __init__(self, interface: FakeInterface) -> None:
         self.calls: list[tuple[object, ...]] = []
+        self.memberships: list[tuple[int, bytes]] = []
         self._interface = interface
         self._ours, self._kernels = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._kernels.setblocking(False)
@@ -204,6 +211,7 @@ class FakePacketSocket:
 
     def close(self) -> None:
         self.calls.append(("close",))
+        self.memberships.clear()
         self._protocol = None
         self._ours.close()
         self._kernels.close()
@@ -238,12 +246,20 @@ class FakePacketSocket:
             raise _os_error(errno.ENODEV)
         member = (kind, lladdr[:length])
         if option == af_packet.PACKET_ADD_MEMBERSHIP:
-            self._interface.memberships.append(member)
-        elif member in self._interface.memberships:
-            self._interface.memberships.remove(member)
+            self.memberships.append(member)
+        elif member in self.memberships:
+            self.memberships.remove(member)
 
 
 _MEMBERSHIP_OPTIONS: Final = (af_packet.PACKET_ADD_MEMBERSHIP, af_packet.PACKET_DROP_MEMBERSHIP)
+
+_TESTS: Final[dict[int, Callable[[int, int], object]]] = {
+    bpf.JUMP_EQUAL: operator.eq,
+    bpf.JUMP_GREATER: operator.gt,
+    bpf.JUMP_GREATER_OR_EQUAL: operator.ge,
+    bpf.JUMP_SET: operator.and_,
+}
+_WIDTHS: Final = {bpf.LOAD_WORD: 4, bpf.LOAD_HALF: 2, bpf.LOAD_BYTE: 1}
 
 
 def run_filter(program: bpf.Program, frame: bytes, *, packet_type: int = 0, vlan: int | None = None) -> int:
@@ -266,14 +282,13 @@ def run_filter(program: bpf.Program, frame: bytes, *, packet_type: int = 0, vlan
         position += 1
         if code == bpf.RETURN:
             return operand
-        if code in (bpf.JUMP_EQUAL, bpf.JUMP_SET):
-            holds = accumulator == operand if code == bpf.JUMP_EQUAL else bool(accumulator & operand)
-            position += jump_true if holds else jump_false
+        if code in _TESTS:
+            position += jump_true if _TESTS[code](accumulator, operand) else jump_false
         elif code == bpf.LOAD_WORD and operand in beside:
             accumulator = beside[operand]
-        elif code in (bpf.LOAD_WORD, bpf.LOAD_HALF):
-            loaded = frame[operand : operand + (4 if code == bpf.LOAD_WORD else 2)]
-            if len(loaded) < (4 if code == bpf.LOAD_WORD else 2):
+        elif code in _WIDTHS:
+            loaded = frame[operand : operand + _WIDTHS[code]]
+            if len(loaded) < _WIDTHS[code]:
                 return 0
             accumulator = int.from_bytes(loaded, "big")
         else:

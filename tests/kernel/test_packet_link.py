@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 import trio
 
-from neighio.link.base import FrameTooLong, LinkDown, LinkGone
+from neighio.link import bpf
+from neighio.link.base import FrameTooLong, LinkDown, LinkGone, Selection
 from neighio.link.packet import PacketLink, open_packet_link
 from neighio.testing.isolation import in_namespace
 from neighio.testing.namespace import Here, Peer, connect
+from neighio.testing.packet_socket import PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST, run_filter
 from neighio.wire import arp
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
@@ -28,6 +30,9 @@ HOST_ROLE = bytes.fromhex("020000000077")
 BROADCAST = b"\xff" * 6
 GROUP = bytes.fromhex("333300abcdef")
 NEAR_IP, FAR_IP = bytes([198, 51, 100, 1]), bytes([198, 51, 100, 2])
+ALL = (ARP, IPV6, IPV4)
+HOST = Selection(ipv4=frozenset((NEAR_IP,)), host=True)
+PACKETS = Selection(ipv4=frozenset((NEAR_IP,)), host=True, packets=True)
 
 
 def request(dst: bytes, *, tag: bytes = b"", spa: bytes = FAR_IP) -> bytes:
@@ -158,16 +163,97 @@ async def test_the_far_end_sees_each_frame_under_its_own_ethertype() -> None:
             assert sniffer.recv(2048) == frame
 
 
+def ipv6(next_header: int, kind: int) -> bytes:
+    """Return an IPv6 packet that is no station's here, with the octet ``kind`` where ICMPv6 has its type."""
+    return bytes([0x60, 0, 0, 0, 0, 8, next_header, 255]) + bytes(32) + bytes([kind, *bytes(7)])
+
+
+def ipv4(protocol: int, destination: bytes) -> bytes:
+    return bytes([0x45, *bytes(8), protocol, *bytes(6)]) + destination + bytes(8)
+
+
+PAYLOADS = [
+    *(
+        (IPV6, ipv6(58, kind))
+        for kind in (1, 127, 128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 143)
+    ),
+    *((IPV6, ipv6(header, 135)) for header in (0, 6, 17, 43, 44, 50, 59, 60)),
+    *((IPV4, ipv4(protocol, ip)) for protocol in (1, 2, 6, 17) for ip in (NEAR_IP, FAR_IP, b"\xff" * 4)),
+    (0x88B5, bytes(46)),
+]
+TAGS = [(b"", None), (b"\x81\x00\x00\x05", 5), (b"\x81\x00\xe0\x00", 0xE000)]
+
+
+def judged(lladdr: bytes | None, selection: Selection) -> list[tuple[bytes, bytes | None]]:
+    """Return frames to send, and of each what the interpreter of neighio.testing lets arrive, or None.
+
+    A socket of one protocol is shown a stripped tag's VLAN by the packet type alone.
+    """
+    cases = []
+    for ethertype, payload in PAYLOADS:
+        for dst in (NEAR, HOST_ROLE, GROUP):
+            for tag, vlan in TAGS:
+                tail = FAR + ethertype.to_bytes(2, "big") + payload + len(cases).to_bytes(2, "big")
+                frame = dst + tail
+                kind = PACKET_HOST if dst == NEAR else PACKET_MULTICAST if dst == GROUP else PACKET_OTHERHOST
+                if lladdr is None and vlan and vlan & bpf.VLAN_ID_MASK:
+                    kind = PACKET_OTHERHOST
+                program = bpf.frame_filter(ALL, selection, other_hosts=lladdr is not None)
+                verdict = run_filter(program, frame, packet_type=kind, vlan=None if lladdr is None else vlan)
+                cases.append((frame[:12] + tag + frame[12:], frame if verdict else None))
+    return cases
+
+
+@pytest.mark.parametrize("lladdr", [None, HOST_ROLE])
 @in_namespace
-async def test_a_partial_checksum_of_a_local_peer_is_reported() -> None:
-    async with veth(protocols=(ARP, IPV4)) as (link, peer, _):
-        Here().add_address("va", "198.51.100.1/24")
-        peer.add_address("vb", "198.51.100.2/24")
-        with peer.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            sender.sendto(b"x", ("198.51.100.1", 9))
-        while (await receive(link))[12:14] != b"\x08\x00":
-            assert not link.partial_checksum
+async def test_the_kernel_judges_each_frame_as_the_interpreter_does_whatever_is_selected_meanwhile(
+    lladdr: bytes | None,
+) -> None:
+    async with veth(lladdr=lladdr, protocols=ALL) as (link, _, wire):
+        for selection in (Selection(), HOST, PACKETS, Selection(ipv4=HOST.ipv4), Selection()):
+            link.select(selection)
+            cases = judged(lladdr, selection)
+            wanted = {arrives for _, arrives in cases if arrives is not None}
+            assert 0 < len(wanted) < len(cases)
+            for sent, _ in cases:
+                wire.send(sent)
+            assert {await receive(link) for _ in wanted} == wanted
+            # In the same queue as what was sent before, so that nothing of that can still be under way.
+            for marker in (request(BROADCAST), BROADCAST + FAR + b"\x86\xdd" + ipv6(44, 0)):
+                wire.send(marker)
+            assert {await receive(link), await receive(link)} == {request(BROADCAST), marker}
+            assert link.receive() is None
+
+
+@in_namespace
+async def test_a_new_selection_loses_nothing_that_both_take() -> None:
+    async with veth(protocols=ALL) as (link, _, wire):
+        solicitation = NEAR + FAR + b"\x86\xdd" + ipv6(58, 135)
+        for n in range(200):
+            wire.send(solicitation + n.to_bytes(2, "big"))
+            link.select((Selection(), PACKETS)[n & 1])
+        heard = [await receive(link) for _ in range(200)]
+        assert heard == [solicitation + n.to_bytes(2, "big") for n in range(200)]
+        assert link.statistics().received == 200
+
+
+@pytest.mark.parametrize(
+    ("family", "near", "far"), [(4, "198.51.100.1", "198.51.100.2"), (6, "2001:db8::1", "2001:db8::2")]
+)
+@in_namespace
+async def test_a_partial_checksum_of_a_local_peer_is_reported(family: int, near: str, far: str) -> None:
+    async with veth(protocols=ALL, selection=PACKETS) as (link, peer, _):
+        Here().add_address("va", f"{near}/{24 if family == 4 else 64}")
+        peer.add_address("vb", f"{far}/{24 if family == 4 else 64}")
+        with peer.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"x", (near, 9))
+        partial = []
+        while not (frame := await receive(link)).endswith(b"x"):
+            partial.append(link.partial_checksum)
         assert link.partial_checksum
+        # ARP has none, and Neighbour Discovery's is complete.
+        assert partial and not any(partial)
+        assert frame[12:14] == (b"\x08\x00" if family == 4 else b"\x86\xdd")
 
 
 @in_namespace
@@ -178,7 +264,7 @@ async def test_a_frame_over_the_mtu_is_refused() -> None:
             link.send(BROADCAST + NEAR + b"\x88\xb5" + bytes(1501))
 
 
-@pytest.mark.parametrize("protocols", [(ARP,), (ARP, IPV6)])
+@pytest.mark.parametrize("protocols", [(ARP,), (ARP, IPV6, IPV4)])
 @in_namespace
 async def test_down_is_said_once_and_the_link_works_when_the_device_is_up_again(
     protocols: tuple[int, ...],
@@ -245,8 +331,8 @@ async def test_a_group_is_the_devices_until_it_is_left_as_often_as_joined_or_the
 @in_namespace
 async def test_closing_gives_every_descriptor_back() -> None:
     before = len(os.listdir("/proc/self/fd"))
-    link = open_packet_link(Here().link("lo"), protocols=(ARP, IPV6))
-    assert len(os.listdir("/proc/self/fd")) == before + 3
+    link = open_packet_link(Here().link("lo"), protocols=ALL)
+    assert len(os.listdir("/proc/self/fd")) == before + 4
     with trio.CancelScope() as scope:
         scope.cancel()
         await link.aclose()

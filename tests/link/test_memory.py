@@ -15,6 +15,8 @@ from neighio.link.memory import MemoryLink, Segment
 A = bytes.fromhex("02000000000a")
 B = bytes.fromhex("02000000000b")
 C = bytes.fromhex("02000000000c")
+GROUP = bytes.fromhex("3333ff000001")
+OTHER_GROUP = bytes.fromhex("01005e000001")
 
 
 class Clock:
@@ -265,6 +267,53 @@ def test_a_frame_over_mtu_and_header_is_refused(segment: Segment) -> None:
     assert drain(b) == [bytes(114)]
 
 
+def test_a_filtering_link_takes_what_a_network_card_does(segment: Segment) -> None:
+    a, hub, card = segment.attach(A), segment.attach(B), segment.attach(B, filtering=True)
+    destinations = [B, C, b"\xff" * 6, GROUP, OTHER_GROUP]
+    card.join(GROUP)
+    for dst in destinations:
+        a.send(frame(dst=dst))
+    assert [one[:6] for one in drain(hub)] == destinations
+    assert [one[:6] for one in drain(card)] == [B, b"\xff" * 6, GROUP]
+    assert card.statistics().overflows == 0
+
+
+def test_a_group_is_left_as_often_as_joined(segment: Segment) -> None:
+    a, card = segment.attach(A), segment.attach(B, filtering=True)
+    heard = []
+    for call in (card.leave, card.join, card.join, card.leave, card.leave, card.leave, card.join):
+        call(GROUP)
+        a.send(frame(dst=GROUP))
+        heard.append(len(drain(card)))
+    assert heard == [0, 1, 1, 1, 0, 0, 1]
+    assert card.groups == {GROUP: 1}
+
+
+def test_groups_are_those_of_the_moment_of_arrival(clock: Clock, segment: Segment) -> None:
+    a, card = segment.attach(A), segment.attach(B, filtering=True)
+    segment.delay = 1.0
+    card.join(GROUP)
+    a.send(frame(dst=GROUP))
+    card.leave(GROUP)
+    clock.now = 1.0
+    assert drain(card) == []
+
+
+@pytest.mark.parametrize("group", [B, b"", b"\x33\x33\xff", bytes(7)])
+def test_a_group_that_is_none_is_neither_joined_nor_left(segment: Segment, group: bytes) -> None:
+    link = segment.attach(A)
+    for call in (link.join, link.leave):
+        with pytest.raises(InvalidAddress, match="group: "):
+            call(group)
+    assert not link.groups
+
+
+def test_a_memory_link_leaves_no_checksum_to_a_card(segment: Segment) -> None:
+    a, b = segment.attach(A), segment.attach(B)
+    a.send(frame())
+    assert (b.receive(), b.partial_checksum) == (frame(), False)
+
+
 def test_going_down_is_reported_once_and_frames_before_it_stay_readable(segment: Segment) -> None:
     a, b = segment.attach(A), segment.attach(B)
     a.send(frame(1))
@@ -316,6 +365,10 @@ def test_a_removed_link_is_gone_for_ever(segment: Segment) -> None:
             b.receive()
         with pytest.raises(LinkGone):
             b.send(frame())
+        with pytest.raises(LinkGone):
+            b.join(GROUP)
+        with pytest.raises(LinkGone):
+            b.leave(GROUP)
     a.send(frame())
     assert segment.statistics().links == 1
 

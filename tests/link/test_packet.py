@@ -14,7 +14,7 @@ import trio.testing
 
 from neighio.errors import InvalidAddress, NeighioError, NotPermitted
 from neighio.link import af_packet
-from neighio.link.base import FrameTooLong, Link, LinkBusy, LinkDown, LinkGone
+from neighio.link.base import FrameTooLong, Link, LinkBusy, LinkDown, LinkGone, Selection
 from neighio.link.packet import PacketLink, open_packet_link
 from neighio.testing.packet_socket import (
     PACKET_BROADCAST,
@@ -23,16 +23,30 @@ from neighio.testing.packet_socket import (
     FakePacketSocket,
 )
 
-ARP, IPV6 = 0x0806, 0x86DD
+ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
+ALL = (ARP, IPV6, IPV4)
 OWN = bytes.fromhex("020000000001")
 HOST_ROLE = bytes.fromhex("020000000077")
 PEER = bytes.fromhex("020000000002")
 BROADCAST = b"\xff" * 6
 GROUP = bytes.fromhex("3333ff000001")
+OWN_IP = bytes([198, 51, 100, 1])
+HOST = Selection(ipv4=frozenset((OWN_IP,)), host=True)
+PACKETS = Selection(ipv4=frozenset((OWN_IP,)), host=True, packets=True)
 
 
 def frame(n: int = 0, *, dst: bytes = OWN, ethertype: int = ARP) -> bytes:
     return dst + PEER + ethertype.to_bytes(2, "big") + n.to_bytes(28, "big")
+
+
+def ipv6(n: int, *, next_header: int = 58, kind: int = 135, dst: bytes = OWN) -> bytes:
+    header = bytes([0x60, 0, 0, 0, 0, 8, next_header, 255]) + bytes(32)
+    return dst + PEER + b"\x86\xdd" + header + bytes([kind, 0]) + n.to_bytes(6, "big")
+
+
+def ipv4(n: int, *, protocol: int = 1, dst: bytes = OWN) -> bytes:
+    header = bytes([0x45, *bytes(8), protocol, *bytes(6)]) + OWN_IP
+    return dst + PEER + b"\x08\x00" + header + n.to_bytes(8, "big")
 
 
 def opened(interface: FakeInterface, **options: Any) -> PacketLink:
@@ -173,6 +187,28 @@ def test_groups_are_joined_and_left_as_often(scene: Scene) -> None:
     assert scene.interface.memberships == [(af_packet.PACKET_MR_MULTICAST, GROUP)]
 
 
+def test_a_group_that_was_not_joined_can_be_left(scene: Scene) -> None:
+    scene.open().leave(GROUP)
+    assert scene.interface.memberships == []
+
+
+@pytest.mark.parametrize("group", [OWN, b"", b"\x33\x33\xff", bytes(7)])
+def test_a_group_that_is_none_is_neither_joined_nor_left(scene: Scene, group: bytes) -> None:
+    link = scene.open()
+    for call in (link.join, link.leave):
+        with pytest.raises(InvalidAddress, match="group: "):
+            call(group)
+    assert scene.interface.memberships == []
+
+
+async def test_closing_leaves_every_group_and_gives_the_address_back(scene: Scene) -> None:
+    link = scene.open(lladdr=HOST_ROLE)
+    link.join(GROUP)
+    assert [len(one.memberships) for one in scene.interface.sockets] == [2, 0]
+    await link.aclose()
+    assert scene.interface.memberships == []
+
+
 def test_joining_on_a_vanished_interface_says_gone(scene: Scene) -> None:
     link = scene.open()
     link.update(FakeInterface(index=2))
@@ -188,6 +224,76 @@ def test_protocols_are_drained_in_turn(scene: Scene) -> None:
         scene.interface.inject(frame(n, ethertype=IPV6))
     kinds = [int.from_bytes(one[12:14], "big") for one in drain(link)]
     assert kinds == [ARP, IPV6] * 3
+
+
+@pytest.mark.parametrize("busy", ALL)
+def test_a_flood_of_one_protocol_delays_the_others_by_a_frame_each(scene: Scene, busy: int) -> None:
+    link = scene.open(protocols=ALL, selection=HOST)
+    makers = {ARP: frame, IPV6: ipv6, IPV4: ipv4}
+    for n in range(20):
+        scene.interface.inject(makers[busy](n))
+    for protocol in set(ALL) - {busy}:
+        scene.interface.inject(makers[protocol](0))
+    kinds = [int.from_bytes(one[12:14], "big") for one in drain(link)]
+    assert set(kinds[:3]) == set(ALL)
+    assert kinds[3:] == [busy] * 19
+
+
+def test_a_client_hears_of_ipv6_neighbour_discovery_and_of_ipv4_nothing(scene: Scene) -> None:
+    link = scene.open(protocols=ALL)
+    assert link.selection == Selection()
+    for one in (ipv6(1), ipv6(2, kind=128), ipv6(3, next_header=17), ipv4(4), frame(5)):
+        scene.interface.inject(one)
+    assert sorted(drain(link)) == sorted([ipv6(1), frame(5)])
+
+
+@pytest.mark.parametrize("lladdr", [None, HOST_ROLE])
+def test_a_selection_can_be_given_and_changed_and_what_both_take_goes_on_arriving(
+    scene: Scene, lladdr: bytes | None
+) -> None:
+    dst = OWN if lladdr is None else lladdr
+    link = scene.open(protocols=ALL, lladdr=lladdr, selection=HOST)
+    heard = []
+    for n, selection in enumerate((HOST, PACKETS, HOST, Selection(), HOST)):
+        link.select(selection)
+        assert link.selection == selection
+        sent = [
+            ipv6(n, dst=dst),
+            ipv6(n, kind=128, dst=dst),
+            ipv6(n, next_header=17, dst=dst),
+            ipv4(n, dst=dst),
+            ipv4(n, protocol=17, dst=dst),
+            frame(n, dst=dst),
+        ]
+        for one in sent:
+            scene.interface.inject(one)
+        arrived = set(drain(link))
+        heard.append([one in arrived for one in sent])
+    host = [True, True, False, True, False, True]
+    client = [True, False, False, False, False, True]
+    assert heard == [host, [True] * 6, host, client, host]
+
+
+def test_what_arrived_before_the_selection_changed_stays_readable(scene: Scene) -> None:
+    link = scene.open(protocols=ALL, selection=PACKETS)
+    scene.interface.inject(ipv6(1, next_header=17))
+    link.select(Selection())
+    assert drain(link) == [ipv6(1, next_header=17)]
+
+
+def test_only_sockets_for_which_it_means_another_filter_are_given_one(scene: Scene) -> None:
+    link = scene.open(protocols=ALL, selection=HOST)
+    attach = ("setsockopt", socket.SOL_SOCKET, af_packet.SO_ATTACH_FILTER)
+
+    def attached() -> list[int]:
+        return [one.calls.count(attach) for one in scene.interface.sockets]
+
+    seen = [attached()]
+    for selection in (HOST, PACKETS, Selection(ipv4=frozenset((OWN_IP,)), packets=True)):
+        link.select(selection)
+        seen.append(attached())
+    # The sender, then ARP, IPv6 and IPv4.
+    assert seen == [[0, 1, 1, 1], [0, 1, 1, 1], [0, 1, 2, 2], [0, 1, 2, 2]]
 
 
 def test_a_partial_checksum_is_reported_with_its_frame(scene: Scene) -> None:
@@ -294,9 +400,9 @@ def test_an_interface_without_an_ethernet_header_is_refused(scene: Scene, kind: 
     assert scene.interface.sockets == []
 
 
-@pytest.mark.parametrize("lladdr", ["02:00", "no address"])
-def test_an_address_that_does_not_fit_is_refused(scene: Scene, lladdr: str) -> None:
-    with pytest.raises(InvalidAddress):
+@pytest.mark.parametrize("lladdr", ["02:00", "no address", GROUP, BROADCAST, bytes(6)])
+def test_an_address_that_does_not_fit_is_refused(scene: Scene, lladdr: str | bytes) -> None:
+    with pytest.raises(InvalidAddress, match="lladdr: "):
         scene.open(lladdr=lladdr)
     assert scene.interface.sockets == []
 
@@ -403,7 +509,13 @@ async def test_closing_wakes_the_waiter_and_everything_says_gone(
         nursery.start_soon(link.wait_readable)
         await trio.testing.wait_all_tasks_blocked()
         await link.aclose()
-    calls: list[Callable[[], object]] = [link.receive, lambda: link.send(frame()), lambda: link.join(GROUP)]
+    calls: list[Callable[[], object]] = [
+        link.receive,
+        lambda: link.send(frame()),
+        lambda: link.join(GROUP),
+        lambda: link.leave(GROUP),
+        lambda: link.select(HOST),
+    ]
     for call in calls:
         with pytest.raises(LinkGone):
             call()
