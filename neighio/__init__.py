@@ -11,15 +11,18 @@ from .administration import Cache as Cache
 from .administration import CacheStatistics as CacheStatistics
 from .administration import EntryOptions as EntryOptions
 from .administration import TableStatistics as TableStatistics
+from .core.events import AddressConflict as AddressConflict
 from .core.events import Change as Change
 from .core.events import DelNeighbour as DelNeighbour
 from .core.events import Miss as Miss
 from .core.events import NewNeighbour as NewNeighbour
 from .core.events import PacketFailed as PacketFailed
+from .core.events import Received as Received
 from .core.neighbour import Neighbour as Neighbour
 from .core.proxy import ProxyEntry as ProxyEntry
 from .device import AttachedDevice as AttachedDevice
 from .device import Device as Device
+from .echo import answer_echo as answer_echo
 from .errors import AdminError as AdminError
 from .errors import DeviceGone as DeviceGone
 from .errors import DuplicateAddress as DuplicateAddress
@@ -32,6 +35,7 @@ from .errors import PacketDropped as PacketDropped
 from .errors import SubscriberOverflow as SubscriberOverflow
 from .errors import TableFull as TableFull
 from .errors import Unreachable as Unreachable
+from .host import PacketStream as PacketStream
 from .link.base import Link as Link
 from .probe import Reply as Reply
 from .publication import Idle as Idle

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
 
 import trio
 
@@ -13,7 +13,11 @@ from .core.device import parse_interface
 from .core.neighbour import Neighbour
 from .core.parameters import Parameters
 from .errors import InvalidAddress
+from .host import HostRole, check_own_address
 from .link.base import Link
+
+if TYPE_CHECKING:
+    from .driver import Driver
 
 __all__ = ["AttachedDevice", "Device"]
 
@@ -23,61 +27,100 @@ class Device:
 
     Args:
         interface: the name of a network interface of this machine, or a link of any kind.
-        role: "client": resolve and listen, with the kernel's addresses as source, and never answer.
-        addresses: for a link that the kernel does not know: the addresses with which to ask, each with
-            its prefix length ("198.51.100.1/24").
+        role: "client": resolve and listen, with the kernel's addresses as source, and never answer. "host":
+            have addresses of one's own, detect duplicates, answer, defend, announce.
+        addresses: each with its prefix length ("198.51.100.1/24"). In the host role the own ones, had at once
+            without detecting duplicates (:meth:`AttachedDevice.add_address` detects); in the client role, for
+            a link that the kernel does not know, those with which to ask.
+        lladdr: in the host role on an interface, the link-layer address to have in place of its own.
+        forwarding: in the host role, whether the host is a router (the switches of that name).
         neigh_construct: called with each entry of the device while it is being made. Synchronous; it must
             not use the table; an exception refuses the entry.
         neigh_setup: called likewise with the device's parameters.
 
     Raises:
-        ValueError: an unknown role, or addresses for an interface whose addresses the kernel knows.
+        ValueError: an unknown role, or what does not go with the role; names the field.
         InvalidAddress: ``interface`` can be none, or an address is none or has no prefix length.
     """
 
     def __init__(
         self,
         interface: str | Link,
-        role: Literal["client"] = "client",
+        role: Literal["client", "host"] = "client",
         *,
         addresses: Iterable[str] = (),
+        lladdr: str | bytes | None = None,
+        forwarding: bool = False,
         neigh_construct: Callable[[Neighbour], None] | None = None,
         neigh_setup: Callable[[Parameters], None] | None = None,
     ) -> None:
-        if role != "client":
-            raise ValueError(f"role: {role!r} is not one of 'client'")
+        if role not in ("client", "host"):
+            raise ValueError(f"role: {role!r} is not one of 'client', 'host'")
         if not isinstance(interface, str | Link):
             raise InvalidAddress(f"device: {interface!r} is neither an interface name nor a link")
         if isinstance(addresses, str):
             raise ValueError(f"addresses: {addresses!r} is one text, expected several")
+        host = role == "host"
+        if lladdr is not None and not (host and isinstance(interface, str)):
+            raise ValueError("lladdr: only a host on an interface has one of its own; a link has its")
+        if forwarding and not host:
+            raise ValueError("forwarding: only a host is a router; a client's kernel is, or is not")
         self.interface = interface
-        self.role = role
-        self.addresses: tuple[tuple[bytes, int], ...] = tuple(
-            parse_interface(address) for address in addresses
-        )
+        self.role: Literal["client", "host"] = role
+        self.lladdr = None if lladdr is None else LinkAddress(lladdr)
+        self.forwarding = forwarding
+        read = check_own_address if host else parse_interface
+        self.addresses: tuple[tuple[bytes, int], ...] = tuple(read(address) for address in addresses)
         self.neigh_construct = neigh_construct
         self.neigh_setup = neigh_setup
         if isinstance(interface, str):
             if not interface or "/" in interface or len(interface) > 15:
                 raise InvalidAddress(f"device: {interface!r} is no interface name")
-            if self.addresses:
+            if self.addresses and not host:
                 raise ValueError(f"addresses: those of {interface} are the kernel's")
 
     def __repr__(self) -> str:
         return f"<Device {self.interface!r} {self.role}>"
 
 
-class AttachedDevice:
-    """A device of a running table. ``await device.detach()`` ends it alone."""
+class AttachedDevice(HostRole):
+    """A device of a running table. ``await device.detach()`` ends it alone.
 
-    def __init__(self, device: CoreDevice, end: Callable[[AttachedDevice], None]) -> None:
-        self._device = device
+    An interface that was named and is removed is waited for: when one of that name is there again, it is
+    attached again, with the host's own addresses, and this object stands for it.
+    """
+
+    def __init__(
+        self,
+        device: CoreDevice,
+        link: Link,
+        spec: Device,
+        *,
+        admit: Callable[[], Driver],
+        refuse: Callable[[CoreDevice, bytes], Awaitable[None]],
+        end: Callable[[AttachedDevice], None],
+    ) -> None:
+        self._spec = spec
+        self._admit = admit
+        self._refuse = refuse
         self._end = end
+        self._streams = set()
+        self._bind(device, link)
+
+    def _bind(self, device: CoreDevice, link: Link) -> None:
+        """Stand for this device from now on."""
+        self._device = device
+        self._link = link
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
 
     def __repr__(self) -> str:
-        return f"<AttachedDevice {self.name}{' detached' if self._ended.is_set() else ''}>"
+        return f"<AttachedDevice {self.name}{'' if self.present else ' detached'}>"
+
+    @property
+    def present(self) -> bool:
+        """Whether the table has neighbours on it now: it was neither detached nor removed."""
+        return not self._ended.is_set()
 
     @property
     def name(self) -> str:

@@ -25,6 +25,7 @@ from .core.events import (
     NewNeighbour,
     Output,
     PacketFailed,
+    Received,
     Settled,
     Transmit,
     Verified,
@@ -103,6 +104,7 @@ class Driver:
         self._claiming: dict[tuple[int, bytes], dict[Hashable, None]] = {}
         self._probes: dict[tuple[int, bytes], list[ProbeRecord]] = {}
         self._answer_sinks: dict[tuple[int, bytes], tuple[Callable[[Answer], None], ...]] = {}
+        self._packet_sinks: dict[int, tuple[Callable[[Received], None], ...]] = {}
         self._pumping = False
 
     # -- waiters
@@ -188,6 +190,19 @@ class Driver:
     def listen(self, index: int, key: bytes, sink: Callable[[Answer], None]) -> None:
         """Have a sink, a sweep's, told of every answer from an address, until :meth:`unlisten`."""
         self._answer_sinks[index, key] = (*self._answer_sinks.get((index, key), ()), sink)
+
+    def take_packets(self, index: int, sink: Callable[[Received], None]) -> None:
+        """Have a sink told of every IP packet to a host's own addresses, until :meth:`leave_packets`."""
+        self._packet_sinks[index] = (*self._packet_sinks.get(index, ()), sink)
+        self.engine.services.listening.add(index)
+
+    def leave_packets(self, index: int, sink: Callable[[Received], None]) -> None:
+        sinks = tuple(other for other in self._packet_sinks[index] if other != sink)
+        if sinks:
+            self._packet_sinks[index] = sinks
+        else:
+            del self._packet_sinks[index]
+            self.engine.services.listening.discard(index)
 
     def unlisten(self, index: int, key: bytes, sink: Callable[[Answer], None]) -> None:
         sinks = tuple(other for other in self._answer_sinks[index, key] if other != sink)
@@ -300,8 +315,11 @@ class Driver:
         elif isinstance(output, Claimed):
             for token in self._claiming.pop((output.device.index, output.key), ()):
                 self.wake(token, None)
-        else:
+        elif isinstance(output, AddressConflict):
             self._contested(output)
+        else:
+            for sink in self._packet_sinks.get(output.device.index, ()):
+                sink(output)
 
     def _transmit(self, output: Transmit) -> None:
         device, frame, packet = output

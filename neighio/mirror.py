@@ -20,7 +20,7 @@ from .driver import Driver
 from .kernel import requests
 from .kernel.framing import Message
 from .kernel.netlink import NetlinkOverflow, NetlinkSocket, open_netlink
-from .kernel.rtnetlink import AddressMessage, LinkMessage, RouteMessage, decode
+from .kernel.rtnetlink import AddressMessage, LinkMessage, NeighbourMessage, RouteMessage, decode
 from .kernel.uapi import (
     RTNLGRP_IPV4_IFADDR,
     RTNLGRP_IPV4_ROUTE,
@@ -29,6 +29,7 @@ from .kernel.uapi import (
     RTNLGRP_LINK,
 )
 from .link.packet import PacketLink
+from .link.tap import TapLink
 
 __all__ = ["KernelMirror"]
 
@@ -45,11 +46,13 @@ RT_TABLE_MAIN: Final = 254
 class KernelMirror:
     """The kernel's links, addresses and routes in the node of a driver's engine.
 
-    ``gone`` is called with the index of a link that was removed, before the node forgets it.
+    ``gone`` is called with the index of a link that was removed, before the node forgets it, and ``came``
+    with the name of one that is new or has been renamed.
     """
 
-    def __init__(self, driver: Driver, gone: Callable[[int], None]) -> None:
+    def __init__(self, driver: Driver, *, gone: Callable[[int], None], came: Callable[[str], None]) -> None:
         self._driver = driver
+        self._came = came
         self._engine: Engine = driver.engine
         self._gone = gone
         self._socket: NetlinkSocket | None = None
@@ -77,6 +80,23 @@ class KernelMirror:
     def find(self, name: str) -> LinkMessage | None:
         """The link of that name."""
         return next((link for link in self.links.values() if link.name == name), None)
+
+    async def answers_for(self, index: int, ip: bytes) -> str | None:
+        """On which interface the kernel has an address that it would answer for on the link ``index``, or
+        None.
+
+        IPv4: its own on any interface, unless ARP is off there; IPv6: its own there; and a proxy entry of
+        either.
+        """
+        here = self._engine.node.devices[index]
+        for device in self._engine.node.devices.values():
+            own = device.index in self.links and device.address(ip) is not None
+            if own and (device is here or (len(ip) == 4 and not here.noarp)):
+                return device.name
+        assert self._socket is not None
+        entries = await self._socket.dump(requests.dump_neighbours(index=index, proxy=True))
+        proxied = any(isinstance(one, NeighbourMessage) and one.ip == ip for one in _decoded(entries))
+        return f"{here.name}, as a proxy" if proxied else None
 
     def doubt(self, index: int) -> None:
         """A link's socket gave an error: have the kernel asked about the device, once."""
@@ -167,7 +187,10 @@ class KernelMirror:
         if device is not None and message.index not in self.links and device.name != message.name:
             # A link that the kernel does not know was here first.
             return
+        before = self.links.get(message.index)
         self.links[message.index] = message
+        if before is None or before.name != message.name:
+            self._came(message.name)
         if device is None:
             node.add_device(
                 Device(
@@ -181,7 +204,7 @@ class KernelMirror:
             )
             return
         link = self._driver.links.get(message.index)
-        if isinstance(link, PacketLink):
+        if isinstance(link, PacketLink | TapLink):
             link.update(message)
         if device.up and not message.flags & IFF_UP:
             # The kernel drops a device's routes without a word.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from ._park import Token, park
-from .core.constants import AF_INET
 from .core.neighbour import Neighbour
 from .core.queue import Packet
+from .host import parse_packet
 
 if TYPE_CHECKING:
     from .driver import Driver
@@ -101,7 +101,6 @@ class HeldNeighbour(Neighbour):
         driver.pump()
 
     def _packet(self, data: bytes) -> Packet:
-        version, header = (4, 20) if self.family == AF_INET else (6, 40)
-        if len(data) < header or data[0] >> 4 != version:
-            raise ValueError(f"packet: no IPv{version} packet with its whole header")
+        if parse_packet(data) != self.family:
+            raise ValueError("packet: not of the neighbour's family")
         return Packet(bytes(data), self.family)

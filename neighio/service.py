@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from math import inf
 from random import Random
@@ -11,15 +12,21 @@ import trio
 
 from ._failures import innermost, internal
 from ._park import wake
+from .address import format_ip
 from .administration import FAMILIES, Administration
+from .core.claims import Claim
+from .core.constants import AF_INET, AF_INET6, RT_SCOPE_LINK, RT_SCOPE_UNIVERSE
 from .core.device import Address
+from .core.device import Device as CoreDevice
 from .core.engine import Engine, Scope
 from .core.node import Route
 from .core.switches import SWITCHES
 from .device import AttachedDevice, Device
 from .driver import Driver
 from .errors import InternalError, InvalidAddress, NeighioError
-from .link.base import Link, LinkDown, LinkGone
+from .link.base import Link, LinkDown, LinkGone, Selection
+from .wire.ethernet import ETH_P_ARP, ETH_P_IP, ETH_P_IPV6
+from .wire.ipv6 import is_link_local
 
 if TYPE_CHECKING:
     from .mirror import KernelMirror
@@ -28,6 +35,16 @@ __all__ = ["TableService", "protected"]
 
 CLOSING_SECONDS: Final = 1.0
 """How long a link may take to close."""
+
+logger: Final = logging.getLogger("neighio.table")
+
+# What a family's frames are, by role. Only a host takes IPv4 packets.
+_ETHERTYPES: Final = {
+    (AF_INET, False): (ETH_P_ARP,),
+    (AF_INET, True): (ETH_P_ARP, ETH_P_IP),
+    (AF_INET6, False): (ETH_P_IPV6,),
+    (AF_INET6, True): (ETH_P_IPV6,),
+}
 
 # An interrupt (Ctrl-C) in the middle of a change would leave half of it behind: all that changes a table is
 # protected, and the interrupt arrives where the caller waits.
@@ -58,6 +75,8 @@ class TableService(Administration):
         self._state = "new"
         self._timers: dict[Scope, trio.CancelScope] = {}
         self._attached: dict[int, AttachedDevice] = {}
+        # Interfaces that were removed, by name, with what a host wanted there.
+        self._absent: dict[str, tuple[AttachedDevice, tuple[Claim, ...]]] = {}
         self._mirror: KernelMirror | None = None
         self._opening = trio.Lock()
         # What a bug is to end beside the table; see open_table.
@@ -190,27 +209,71 @@ class TableService(Administration):
         spec = _device(device)
         self._check()
         if isinstance(spec.interface, str):
-            link = await self._open_interface(spec.interface)
+            link = await self._open_interface(spec.interface, spec)
         else:
             link = spec.interface
+            # One whose other end is an interface of the kernel's goes up and down with it.
+            if hasattr(link, "update"):
+                await self._follow_kernel()
             await trio.lowlevel.checkpoint()
         try:
-            core_device = self._check().attach(
-                link, neigh_construct=spec.neigh_construct, neigh_setup=spec.neigh_setup
-            )
+            core_device = self._attach_link(link, spec)
         except BaseException:
             if isinstance(spec.interface, str):
                 await link.aclose()
             raise
+        attached = AttachedDevice(
+            core_device,
+            link,
+            spec,
+            admit=self._check,
+            refuse=self._refuse_the_kernels,
+            end=self._end_device,
+        )
+        self._begin_device(attached)
+        return attached
+
+    def _attach_link(self, link: Link, spec: Device) -> CoreDevice:
+        driver = self._check()
+        host = spec.role == "host"
+        device = driver.attach(
+            link, neigh_construct=spec.neigh_construct, neigh_setup=spec.neigh_setup, answers=host
+        )
+        engine, now = driver.engine, driver.clock()
+        for family in self._families if spec.forwarding else ():
+            engine.set(link.index, family, {"forwarding": 1}, now)
         for ip, prefixlen in spec.addresses:
-            self._driver.engine.add_address(link.index, Address(ip, prefixlen), self._driver.clock())
-            self._driver.engine.node.add_route(Route(ip, prefixlen, core_device))
+            address = Address(ip, prefixlen, RT_SCOPE_LINK if is_link_local(ip) else RT_SCOPE_UNIVERSE)
+            if host:
+                engine.claim_address(link.index, address, now, transmits=0)
+            else:
+                engine.add_address(link.index, address, now)
+                device.node.add_route(Route(ip, prefixlen, device))
+        driver.pump()
+        return device
+
+    def _begin_device(self, attached: AttachedDevice) -> None:
+        link = attached._link
         if hasattr(link, "on_change"):
             link.on_change = lambda: self._link_changed(link)
-        attached = AttachedDevice(core_device, self._end_device)
         self._attached[link.index] = attached
+        attached._addresses_changed()
         self._nursery.start_soon(self._guarded, self._serve_device, link, attached)
-        return attached
+
+    async def _refuse_the_kernels(self, device: CoreDevice, ip: bytes) -> None:
+        """Two who answer for one address are one too many.
+
+        Raises:
+            InvalidAddress: the kernel would answer for it on this device.
+        """
+        if isinstance(self._attached[device.index]._spec.interface, str) and self._mirror is not None:
+            where = await self._mirror.answers_for(device.index, ip)
+            if where is not None:
+                raise InvalidAddress(
+                    f"address: {format_ip(ip)} is the kernel's own, on {where}; it would answer for it, too"
+                )
+        else:
+            await trio.lowlevel.checkpoint()
 
     async def _follow_kernel(self) -> KernelMirror:
         # Imported here: of no use to a table on a segment in memory, and slow to import.
@@ -218,7 +281,7 @@ class TableService(Administration):
 
         async with self._opening:
             if self._mirror is None:
-                mirror = KernelMirror(self._driver, lambda index: self._end_device(self._attached.get(index)))
+                mirror = KernelMirror(self._driver, gone=self._interface_gone, came=self._interface_came)
                 try:
                     await mirror.open()
                 except OSError as error:
@@ -231,18 +294,22 @@ class TableService(Administration):
                 self._nursery.start_soon(self._guarded, mirror.follow)
             return self._mirror
 
-    async def _open_interface(self, name: str) -> Link:
+    async def _open_interface(self, name: str, spec: Device) -> Link:
         mirror = await self._follow_kernel()
         if name in self._driver.names:
             raise InvalidAddress(f"device: {name} is attached already")
         from .link.packet import open_packet_link
 
+        host = spec.role == "host"
+        protocols = [ethertype for family in self._families for ethertype in _ETHERTYPES[family, host]]
         facts = mirror.find(name)
         if facts is None:
             known = ", ".join(sorted(link.name for link in mirror.links.values()))
             raise InvalidAddress(f"device: there is no interface {name!r}; there is {known}")
         try:
-            return open_packet_link(facts)
+            return open_packet_link(
+                facts, lladdr=spec.lladdr, protocols=protocols, selection=Selection(host=host)
+            )
         except LinkGone:
             raise InvalidAddress(f"device: the interface {name!r} has just gone") from None
 
@@ -273,15 +340,58 @@ class TableService(Administration):
 
     def _end_device(self, attached: AttachedDevice | None) -> None:
         """Have no neighbours on a device from now on; its tasks end and its link is closed soon."""
+        if attached is not None and self._absent.get(attached.name, (None,))[0] is attached:
+            del self._absent[attached.name]
         if attached is None or self._attached.get(attached.index) is not attached:
             return
         index = attached.index
         del self._attached[index]
+        device = attached._device
         self._driver.detach(index)
-        if self._mirror is None or index not in self._mirror.links:
-            node = self._driver.engine.node
-            node.forget_device(node.devices[index])
+        if device.answers or self._mirror is None or index not in self._mirror.links:
+            device.node.forget_device(device)
+        for stream in tuple(attached._streams):
+            stream.close()
         attached._scope.cancel()
+
+    def _interface_gone(self, index: int) -> None:
+        """An interface was removed. One that was named may come again."""
+        attached = self._attached.get(index)
+        if attached is not None:
+            claims = self._driver.engine.claims.of(attached._device)
+            self._end_device(attached)
+            if isinstance(attached._spec.interface, str):
+                self._absent[attached.name] = attached, claims
+
+    def _interface_came(self, name: str) -> None:
+        if name in self._absent:
+            self._nursery.start_soon(self._guarded, self._attach_again, name)
+
+    async def _attach_again(self, name: str) -> None:
+        """Have neighbours on an interface that is there again, and a host's addresses."""
+        attached, claims = self._absent.pop(name)
+        await attached._ended.wait()
+        try:
+            link = await self._open_interface(name, attached._spec)
+        except NeighioError as error:
+            # Gone again, or somebody else's now: the next one of that name will be tried.
+            logger.warning("%s is there again, but cannot be attached: %s", name, error)
+            self._absent[name] = attached, claims
+            return
+        attached._bind(self._attach_link(link, attached._spec), link)
+        engine, now = self._driver.engine, self._driver.clock()
+        for claim in claims:
+            if engine.claims.find(attached._device, claim.address.ip) is None:
+                engine.claim_address(
+                    link.index,
+                    claim.wanted,
+                    now,
+                    transmits=claim.transmits,
+                    optimistic=claim.optimistic,
+                    defence=claim.defence,
+                )
+        self._driver.pump()
+        self._begin_device(attached)
 
     def _link_changed(self, link: Link) -> None:
         if link.index in self._driver.links:

@@ -16,6 +16,7 @@ from .constants import AF_INET, AF_INET6, KEY_LEN
 from .create import create
 from .device import Address, Device
 from .events import Output
+from .listener import Listener
 from .managed import ManagedWork
 from .ndisc import Ndisc
 from .neighbour import Neighbour
@@ -64,6 +65,7 @@ class EngineBase:
         self._gc: dict[int, PeriodicGC] = {}
         self._managed: dict[int, ManagedWork] = {}
         self._receivers: dict[bytes, NeighbourProtocol] = {}
+        self.services.listener = self.listener = Listener(self.services, self.caches)
         self.services.claims = self.claims = Claims(self.services, self.caches, self._change_address)
         for family in families:
             cache = self.caches[family] = NeighbourCache(family, self.services)

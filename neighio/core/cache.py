@@ -34,6 +34,7 @@ from .timers import Timers
 if TYPE_CHECKING:
     from .claims import Claims
     from .device import Device
+    from .listener import Listener
     from .protocol import NeighbourProtocol
     from .proxy import ProxyEntry, ProxyQueue
 
@@ -60,6 +61,8 @@ class Services:
         "claims",
         "floor",
         "in_hook",
+        "listener",
+        "listening",
         "now",
         "outputs",
         "probed",
@@ -69,6 +72,7 @@ class Services:
     )
 
     claims: Claims
+    listener: Listener
 
     def __init__(self, source: random.Random, floor: Callable[[float], float], now: float) -> None:
         self.now: float = now
@@ -77,6 +81,8 @@ class Services:
         self.outputs: list[Output] = []
         self.rearmed: set[tuple[str, int]] = set()
         self.probed: dict[tuple[int, bytes], int] = {}
+        # The devices whose packets somebody above asked for.
+        self.listening: set[int] = set()
         self.tracing: bool = False
         self.in_hook: bool = False
         self.atomic_notifications: bool = False

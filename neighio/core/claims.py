@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 from ..address import LinkAddress
 from ..wire import arp, ndisc
 from ..wire.ethernet import BROADCAST
-from ..wire.ipv6 import ALL_NODES, UNSPECIFIED, solicited_node
+from ..wire.ipv6 import ALL_NODES, UNSPECIFIED, is_link_local, solicited_node
 from .constants import AF_INET, AF_INET6, IFA_F_OPTIMISTIC, IFA_F_TENTATIVE
 from .device import UNSPECIFIED as NOBODY
 from .device import Address
@@ -59,6 +59,7 @@ class Claim:
     Attributes:
         device, address: where, and which.
         transmits: how many solicitations or probes its detection sends; 0: there is none.
+        optimistic: whether an IPv6 address is used meanwhile.
         defence: one of :data:`DEFENCES`.
         due: when the next step of its detection is to be done, seconds; infinity when none is.
     """
@@ -71,20 +72,30 @@ class Claim:
         "device",
         "due",
         "nonce",
+        "optimistic",
         "sent",
         "transmits",
     )
 
-    def __init__(self, device: Device, address: Address, transmits: int, defence: str) -> None:
+    def __init__(
+        self, device: Device, address: Address, transmits: int, optimistic: bool, defence: str
+    ) -> None:
         self.device: Device = device
         self.address: Address = address
         self.transmits: int = transmits
+        self.optimistic: bool = optimistic
         self.defence: str = defence
         self.due: float = inf
         self.sent: int = 0
         self.nonce: bytes | None = None
         self.conflict_at: float = -inf
         self.defended_at: float = -inf
+
+    @property
+    def wanted(self) -> Address:
+        """The address without what its detection makes of it."""
+        flags = self.address.flags & ~(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC)
+        return self.address._replace(flags=flags)
 
     @property
     def detecting(self) -> bool:
@@ -141,6 +152,10 @@ class Claims:
 
     # -- the wish for an address, and its end
 
+    def of(self, device: Device) -> tuple[Claim, ...]:
+        """The claims of a device."""
+        return tuple(self._claims.get(device.index, {}).values())
+
     def find(self, device: Device, ip: bytes) -> Claim | None:
         """The claim to an address, from :meth:`claim` on."""
         return self._claims.get(device.index, {}).get(ip)
@@ -149,7 +164,7 @@ class Claims:
         self, device: Device, address: Address, *, transmits: int, optimistic: bool, defence: str
     ) -> Claim:
         """Have an address. Without detection it is the node's at once, and :class:`Claimed` says so."""
-        claim = Claim(device, address, transmits, defence)
+        claim = Claim(device, address, transmits, optimistic, defence)
         self._claims.setdefault(device.index, {})[address.ip] = claim
         if len(address.ip) == 16 and transmits:
             flags = IFA_F_TENTATIVE | (IFA_F_OPTIMISTIC if optimistic else 0)
@@ -256,6 +271,9 @@ class Claims:
         else:
             self._change_address(device, claim.address, True)
         self._services.outputs.append(Claimed(device, ip))
+        if detected and is_link_local(ip):
+            # What was reported before came from nowhere.
+            self._services.listener.begin(device)
         if len(ip) == 4:
             if claim.transmits:
                 self.announce(device, ip, count=ANNOUNCE_NUM, interval=ANNOUNCE_INTERVAL)

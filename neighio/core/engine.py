@@ -24,6 +24,7 @@ from .flush import continue_flush
 from .parameters import Parameters, check_parameters
 from .stimuli import DeviceStimuli
 from .switches import SWITCHES, check_switches
+from .upper import deliver_ipv4
 
 __all__ = ["BUDGET", "Engine", "Scope", "device_scope", "family_scope"]
 
@@ -32,6 +33,7 @@ BUDGET: Final = 256
 
 DROP_ETHERTYPE: Final = "ethertype"
 
+_IPV4: Final = b"\x08\x00"
 _VLAN_TYPES: Final = (b"\x81\x00", b"\x88\xa8")
 
 
@@ -63,6 +65,8 @@ class Engine(DeviceStimuli, NeighbourCalls):
             reason = receiver.receive(
                 receiver.cache.by_device[index], frame, partial_checksum=partial_checksum
             )
+        elif frame[12:14] == _IPV4 and device.answers:
+            reason = deliver_ipv4(self.services, device, frame)
         elif len(frame) < ETH_HLEN:
             reason = DROP_ETHERNET_TRUNCATED
         elif frame[12:14] in _VLAN_TYPES:
@@ -104,7 +108,7 @@ class Engine(DeviceStimuli, NeighbourCalls):
             cache.by_device[number].timers for cache in self.caches.values() if number in cache.by_device
         )
         deadline = min((timer.next_deadline() for timer in timers), default=inf)
-        return min(deadline, self.claims.next_deadline(number))
+        return min(deadline, self.claims.next_deadline(number), self.listener.next_deadline(number))
 
     def handle_timers(self, scope: Scope, now: float, budget: int = BUDGET) -> bool:
         """Do what is due for the scope, looking at about ``budget`` rows; True when more is due now."""
@@ -137,7 +141,10 @@ class Engine(DeviceStimuli, NeighbourCalls):
         self.services.rearmed.add(family_scope(family))
 
     def _handle_device(self, index: int, now: float, budget: int) -> bool:
-        self.claims.run(index)
+        device = self.devices.get(index)
+        if device is not None and device.answers:
+            self.claims.run(index)
+            self.listener.run(device)
         for cache in self.caches.values():
             table = cache.by_device.get(index)
             if table is not None:

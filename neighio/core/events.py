@@ -30,6 +30,7 @@ __all__ = [
     "Notification",
     "Output",
     "PacketFailed",
+    "Received",
     "Settled",
     "Transmit",
     "Verified",
@@ -219,6 +220,17 @@ class Membership(NamedTuple):
     joined: bool
 
 
+class Received(NamedTuple):
+    """An IP packet, whole, to an own address of a host, for the stack above. ``lladdr`` is who sent the
+    frame."""
+
+    time: float
+    device: Device
+    family: int
+    packet: bytes
+    lladdr: LinkAddress
+
+
 class Settled(NamedTuple):
     """An entry left INCOMPLETE, to an address or to the error that its waiters get. Exactly one each."""
 
@@ -259,4 +271,5 @@ Output: TypeAlias = (
     | Membership
     | Claimed
     | AddressConflict
+    | Received
 )

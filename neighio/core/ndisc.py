@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ..wire import mld
 from ..wire import ndisc as wire
 from ..wire.ethernet import ipv6_multicast_lladdr, is_group
 from ..wire.ipv6 import (
@@ -42,6 +43,7 @@ from .parameters import HZ_10, HZ_100
 from .protocol import NeighbourProtocol
 from .proxy import ProxyEntry, find_proxy
 from .queue import Packet
+from .upper import deliver_ipv6
 
 if TYPE_CHECKING:
     from .cache import DeviceTable
@@ -84,6 +86,7 @@ DROP_REASONS: Final = (
     DROP_REDIRECT_ROUTER,
     DROP_REDIRECT_PACKET,
     *wire.DROP_REASONS,
+    *(reason for reason in mld.DROP_REASONS if reason not in wire.DROP_REASONS),
 )
 """Every reason for which a received frame touches nothing."""
 
@@ -187,7 +190,8 @@ class Ndisc(NeighbourProtocol):
             fragments=not self.switch(device, "suppress_frag_ndisc"),
         )
         if isinstance(message, str):
-            return message
+            other = message == wire.DROP_NOT_NDISC and device.answers
+            return self._other(device, frame) if other else message
         reason = self._misdirected(device, message, to_us)
         if reason is not None:
             return reason
@@ -201,6 +205,15 @@ class Ndisc(NeighbourProtocol):
         if isinstance(message, wire.RouterSolicitation):
             return self._router_solicited(table, message)
         return self._redirected(table, message)
+
+    def _other(self, device: Device, frame: bytes) -> str | None:
+        """What a host receives beside Neighbour Discovery: queries for its groups, and packets for above."""
+        services = self.cache.services
+        query = mld.parse(frame)
+        if isinstance(query, mld.Query):
+            services.listener.query(device, query)
+            return None
+        return deliver_ipv6(services, device, frame) if query == mld.DROP_NOT_MLD_QUERY else query
 
     def _misdirected(self, device: Device, message: wire.Fields, to_us: bool) -> str | None:
         """Why a message is not for this node by its destination, if it is not."""

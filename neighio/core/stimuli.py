@@ -60,6 +60,7 @@ class DeviceStimuli(EngineBase):
             cache.detach(table)
             self.services.rearmed.add(family_scope(cache.family))
         self.claims.forget_device(self.devices[index])
+        self.listener.stop(self.devices[index])
         del self.devices[index]
 
     def _flush(self, index: int, *, proxies: bool = True, family: int = 0) -> None:
@@ -75,6 +76,8 @@ class DeviceStimuli(EngineBase):
         """Have the link let an IPv6 group in, or not any more."""
         if device.index in self.devices and AF_INET6 in self.caches:
             self.services.outputs.append(Membership(device, group, joined))
+            if device.answers:
+                self.listener.changed(device, group, joined=joined)
 
     def link_up(self, index: int, now: float) -> None:
         """The device was set up (NETDEV_UP): nothing happens to neighbours. A host detects its addresses
@@ -83,6 +86,7 @@ class DeviceStimuli(EngineBase):
         device = self.device(index)
         device.flags |= IFF_UP
         if device.answers:
+            self.listener.begin(device)
             self.claims.resume(device)
             self.claims.notify(device)
 
@@ -92,6 +96,7 @@ class DeviceStimuli(EngineBase):
         device = self.device(index)
         device.flags &= ~(IFF_UP | IFF_LOWER_UP)
         self.claims.suspend(device)
+        self.listener.stop(device)
         self._flush(index)
 
     def carrier(self, index: int, on: bool, now: float) -> None:

@@ -1,0 +1,380 @@
+"""The host role of a device: addresses of its own, announcements, and packets for the stack above."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from math import inf
+from typing import Final, Literal
+
+import trio
+
+from ._park import Token, park
+from .address import IPAddress, format_ip, parse_ip, parse_network
+from .core.claims import DEFENCES
+from .core.constants import AF_INET, AF_INET6, RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTN_UNICAST
+from .core.device import Address, parse_interface
+from .core.device import Device as CoreDevice
+from .core.events import Received
+from .core.node import Route
+from .core.queue import Packet
+from .driver import Driver
+from .errors import AdminError, InvalidAddress, Unreachable
+from .link.base import Link, Selection
+from .wire.ipv6 import is_link_local
+
+__all__ = ["Defence", "HostRole", "PacketStream", "check_own_address", "parse_packet"]
+
+Defence = Literal["none", "cease", "once", "always"]
+"""What is done when somebody else is heard to use an own IPv4 address: nothing, as Linux; or RFC 5227 2.4
+(a) give it up, (b) defend it once and give it up at a second conflict within 10 s, (c) defend it, at most
+every 10 s."""
+
+OVERFLOW: Final = "ip_overflow"
+
+
+def check_own_address(address: str) -> tuple[bytes, int]:
+    """Return the packed address and the prefix length of an address that a host can have.
+
+    Raises:
+        InvalidAddress: it has no prefix length, or is a group, a broadcast, loopback or the unspecified
+        address.
+    """
+    ip, prefixlen = parse_interface(address)
+    loopback = ip[0] == 127 if len(ip) == 4 else ip == bytes(15) + b"\1"
+    group = ip[0] & 0xF0 == 0xE0 if len(ip) == 4 else ip[0] == 0xFF
+    if loopback or group or not any(ip) or ip == b"\xff" * 4:
+        raise InvalidAddress(f"address: {format_ip(ip)} can be no station's own address")
+    return ip, prefixlen
+
+
+def parse_packet(data: bytes) -> int:
+    """Return the family of a whole IP packet.
+
+    Raises:
+        ValueError: it has no IP header, or not all of it.
+    """
+    for family, version, header in ((AF_INET, 4, 20), (AF_INET6, 6, 40)):
+        if len(data) >= header and data[0] >> 4 == version:
+            return family
+    raise ValueError("packet: no IP packet with its whole header")
+
+
+class PacketStream:
+    """The IP packets to a host's own addresses, in the order of their arrival; made by
+    :meth:`AttachedDevice.packets`, and iterated by one task."""
+
+    def __init__(self, driver: Driver, device: CoreDevice, capacity: int) -> None:
+        self._driver = driver
+        self._device = device
+        self._capacity = capacity
+        self._queue: deque[Received] = deque()
+        self._reader: Token | None = None
+        self._closed = False
+
+    def __aiter__(self) -> PacketStream:
+        return self
+
+    @trio.lowlevel.enable_ki_protection
+    async def __anext__(self) -> Received:
+        """Return the next packet; a checkpoint.
+
+        Raises:
+            StopAsyncIteration: the device went, and all that had arrived was returned.
+            trio.ClosedResourceError: the block was left.
+            trio.BusyResourceError: another task is iterating.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._reader is not None:
+            raise trio.BusyResourceError("another task is reading these packets")
+        if not self._queue and not self._closed:
+            self._reader = token = Token()
+            await park(token, self._forget_reader)
+        else:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        if self._queue:
+            return self._queue.popleft()
+        if self._device.index not in self._driver.links:
+            raise StopAsyncIteration
+        raise trio.ClosedResourceError("the packets are no longer taken")
+
+    def _forget_reader(self) -> None:
+        self._reader = None
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None:
+            token, self._reader = self._reader, None
+            self._driver.wake(token, None)
+
+    def offer(self, packet: Received) -> None:
+        """Queue a packet; one too many is dropped and counted."""
+        if len(self._queue) >= self._capacity:
+            self._device.count_drop(OVERFLOW)
+        else:
+            self._queue.append(packet)
+            self._wake_reader()
+
+    def close(self) -> None:
+        """Take no more."""
+        self._closed = True
+        self._wake_reader()
+
+
+class HostRole:
+    """What a device of a table can do beside resolving, in the host role."""
+
+    _device: CoreDevice
+    _link: Link
+    _admit: Callable[[], Driver]
+    """The driver, or an error while the table may not be used."""
+    _refuse: Callable[[CoreDevice, bytes], Awaitable[None]]
+    """Raises for an address that the kernel would answer for too."""
+    _streams: set[PacketStream]
+
+    @property
+    def role(self) -> Literal["client", "host"]:
+        """Whether the addresses are neighio's own ("host") or the kernel's."""
+        return "host" if self._device.answers else "client"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses in use, each with its prefix length ("198.51.100.1/24")."""
+        return tuple(
+            f"{format_ip(one.ip)}/{one.prefixlen}" for one in self._device.addresses if not one.tentative
+        )
+
+    def _host(self) -> Driver:
+        driver = self._admit()
+        if not self._device.answers:
+            raise ValueError(f"role: {self._device.name} is a client, whose addresses are the kernel's")
+        if self._device.index not in driver.links:
+            raise InvalidAddress(f"device: {self._device.name} is not attached")
+        return driver
+
+    # -- addresses
+
+    @trio.lowlevel.enable_ki_protection
+    async def add_address(
+        self,
+        address: str,
+        *,
+        dad_transmits: int | None = None,
+        optimistic: bool | None = None,
+        defence: Defence = "none",
+    ) -> None:
+        """Have an address of one's own; return when it is known to be nobody else's and is in use.
+
+        IPv4 addresses are detected as RFC 5227 2.1 says (4 to 7 s, and then two announcements), IPv6 ones as
+        RFC 4862 5.4 says, with the nonce of RFC 7527 (1 to 2 s). Cancelled, the address is not had.
+
+        Args:
+            address: with its prefix length ("198.51.100.1/24", "2001:db8::1/64").
+            dad_transmits: how many probes are sent; 0 takes the address at once. 3 for IPv4 and the switch
+                of that name for IPv6 when None.
+            optimistic: use an IPv6 address with care while it is being detected (RFC 4429); as the switch
+                optimistic_dad says when None.
+            defence: see :data:`Defence`.
+
+        Raises:
+            DuplicateAddress: somebody has it; it says at which link-layer address.
+            AdminError: EEXIST, it is there already.
+            InvalidAddress: it is none that a station can have, or the kernel would answer for it, too.
+            DeviceGone: the device went meanwhile.
+            ValueError: the device is a client, or a number or a defence is none; names the field.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._host()
+        ip, prefixlen = check_own_address(address)
+        if dad_transmits is not None and not 0 <= dad_transmits <= 255:
+            raise ValueError(f"dad_transmits: {dad_transmits!r} is out of range, expected 0 to 255")
+        if defence not in DEFENCES:
+            raise ValueError(f"defence: {defence!r} is not one of {', '.join(DEFENCES)}")
+        device = self._device
+        await self._refuse(device, ip)
+        driver = self._host()
+        token = Token()
+        scope = RT_SCOPE_LINK if is_link_local(ip) else RT_SCOPE_UNIVERSE
+        driver.engine.claim_address(
+            device.index,
+            Address(ip, prefixlen, scope),
+            driver.clock(),
+            transmits=dad_transmits,
+            optimistic=optimistic,
+            defence=defence,
+        )
+        driver.await_claim(device.index, ip, token)
+        driver.pump()
+        self._addresses_changed()
+
+        def forget() -> None:
+            driver.forget_claim(device.index, ip, token)
+            driver.engine.release_address(device.index, ip, driver.clock())
+            driver.pump()
+
+        try:
+            await park(token, forget)
+        finally:
+            self._addresses_changed()
+
+    @trio.lowlevel.enable_ki_protection
+    def remove_address(self, address: IPAddress) -> None:
+        """Have an address no more. Its neighbours stay; with the last IPv4 address all IPv4 ones go.
+
+        Raises:
+            AdminError: EADDRNOTAVAIL, there is no such address.
+            InvalidAddress, ValueError
+        """
+        driver = self._host()
+        text = address.partition("/")[0] if isinstance(address, str) else address
+        ip, _ = parse_ip(text, field="address")
+        if not driver.engine.release_address(self._device.index, ip, driver.clock()):
+            raise AdminError(errno.EADDRNOTAVAIL, f"address: {format_ip(ip)} is not there")
+        driver.pump()
+        self._addresses_changed()
+
+    def _addresses_changed(self) -> None:
+        """Have the routes to the own networks, and the link take in what is for us."""
+        device = self._device
+        if not device.answers or device.index not in self._admit().links:
+            return
+        for address in device.addresses:
+            device.node.add_route(Route(address.ip, address.prefixlen, device))
+        select = getattr(self._link, "select", None)
+        if select is not None:
+            own = frozenset(address.ip for address in device.own(AF_INET))
+            select(Selection(ipv4=own, host=True, packets=bool(self._streams)))
+
+    # -- routes
+
+    @trio.lowlevel.enable_ki_protection
+    def add_route(self, network: str, gateway: IPAddress | None = None) -> None:
+        """Have packets to a network ("0.0.0.0/0") leave through this device, by a gateway or directly.
+
+        Raises:
+            InvalidAddress: no network, or a gateway that cannot be one.
+            ValueError: the device is a client.
+        """
+        self._host()
+        prefix, prefixlen = parse_network(network)
+        hop = None
+        if gateway is not None:
+            hop, _ = parse_ip(gateway, field="gateway")
+            if len(hop) != len(prefix) or self._device.node.address_type(hop) != RTN_UNICAST:
+                raise InvalidAddress(f"gateway: {format_ip(hop)} can be no gateway of {network}")
+        self._device.node.add_route(Route(prefix, prefixlen, self._device, hop))
+
+    # -- announcing
+
+    @trio.lowlevel.enable_ki_protection
+    def announce(
+        self,
+        *addresses: IPAddress,
+        repeat: int = 1,
+        interval: float = 1.0,
+        backoff: float = 1.0,
+        form: Literal["request", "reply", "both"] = "request",
+    ) -> None:
+        """Tell all neighbours at which link-layer address own addresses are, all of them when none is named:
+        IPv4 by gratuitous ARP, IPv6 by unsolicited advertisements with the override flag.
+
+        Args:
+            repeat: how often in all; the first time now.
+            interval: seconds from the first to the second time.
+            backoff: by how much each further distance is longer than the one before.
+            form: of gratuitous ARP; some neighbours heed requests alone, some replies (RFC 5227 3).
+
+        Raises:
+            InvalidAddress: an address that is not in use here.
+            DeviceGone: the device is down.
+            ValueError: a number that is none; names the field.
+        """
+        driver = self._host()
+        if repeat < 1 or repeat != int(repeat):
+            raise ValueError(f"repeat: {repeat!r} is no whole number of at least 1")
+        for name, value, least in (("interval", interval, 0.0), ("backoff", backoff, 1.0)):
+            if not least <= value < inf:
+                raise ValueError(f"{name}: {value!r} is out of range, expected at least {least:g}")
+        if form not in ("request", "reply", "both"):
+            raise ValueError(f"form: {form!r} is not one of request, reply, both")
+        ips = []
+        for text in addresses:
+            ip, _ = parse_ip(text, field="address")
+            own = self._device.address(ip)
+            if own is None or own.tentative:
+                raise InvalidAddress(f"address: {format_ip(ip)} is not in use on {self._device.name}")
+            ips.append(ip)
+        for ip in ips or [address.ip for address in self._device.addresses if not address.tentative]:
+            for reply in (False, True):
+                if ("reply" if reply else "request") == form or (
+                    form == "both" and (len(ip) == 4 or not reply)
+                ):
+                    driver.engine.announce(
+                        self._device.index,
+                        ip,
+                        driver.clock(),
+                        count=int(repeat),
+                        interval=interval,
+                        backoff=backoff,
+                        reply=reply,
+                    )
+        driver.pump()
+
+    # -- packets
+
+    @trio.lowlevel.enable_ki_protection
+    def send_nowait(self, packet: bytes) -> None:
+        """Send a whole IP packet by this host's routes, through the neighbour of its first hop
+        (neigh_output).
+
+        What becomes of it later is a :class:`PacketFailed` of ``subscribe(errors=True)``, and a counter.
+
+        Raises:
+            Unreachable: there is no route.
+            TableFull: the neighbour cannot be made.
+            ValueError: the device is a client, or it is no IP packet with its whole header; names the field.
+        """
+        driver = self._host()
+        family = parse_packet(packet)
+        destination = packet[16:20] if family == AF_INET else packet[24:40]
+        hop = self._device.node.first_hop(destination)
+        if hop is None:
+            raise Unreachable(f"packet: no route to {format_ip(destination)}")
+        device, key = hop
+        if destination[0] & 0xF0 == 0xE0 or destination[0] == 0xFF:
+            key = destination
+        neighbour = driver.engine.neighbour(device.index, key, driver.clock())
+        # The kernel's output path holds no reference either.
+        driver.engine.release(neighbour, driver.clock())
+        driver.engine.send(neighbour, Packet(bytes(packet), family), driver.clock())
+        driver.pump()
+
+    @asynccontextmanager
+    @trio.lowlevel.enable_ki_protection
+    async def packets(self, *, capacity: int = 1024) -> AsyncIterator[PacketStream]:
+        """Have the IP packets to own addresses that neighio does not consume itself: ``async with
+        device.packets() as incoming``, then ``async for packet in incoming``.
+
+        ``capacity`` packets may wait; further ones are dropped and counted as "ip_overflow". Fragments are
+        not put together, but dropped.
+
+        Raises:
+            ValueError: the device is a client, or ``capacity`` is not at least 1.
+        """
+        driver = self._host()
+        if capacity < 1:
+            raise ValueError(f"capacity: {capacity!r} is not at least 1")
+        device = self._device
+        stream = PacketStream(driver, device, capacity)
+        driver.take_packets(device.index, stream.offer)
+        self._streams.add(stream)
+        self._addresses_changed()
+        try:
+            yield stream
+        finally:
+            stream.close()
+            self._streams.discard(stream)
+            driver.leave_packets(device.index, stream.offer)
+            if device is self._device and device.index in driver.links:
+                self._addresses_changed()
