@@ -33,6 +33,7 @@ __all__ = [
     "create_veth",
     "del_address",
     "del_neighbour",
+    "del_route",
     "delete_link",
     "dump_addresses",
     "dump_links",
@@ -251,22 +252,30 @@ def add_route(
 
     A gateway of the other family is sent as RTA_VIA.
     """
+    body = _route(dst, prefixlen, index, gateway, type)
+    if priority:
+        body += attribute(nl.RTA_PRIORITY, nl.U32.pack(priority))
+    return build(nl.RTM_NEWROUTE, _DO | NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+def del_route(dst: bytes, prefixlen: int, *, index: int, gateway: bytes | None = None) -> bytes:
+    """Remove a route that :func:`add_route` added to the main table, whatever its priority."""
+    return build(nl.RTM_DELROUTE, _DO, _route(dst, prefixlen, index, gateway, RTN_UNICAST))
+
+
+def _route(dst: bytes, prefixlen: int, index: int, gateway: bytes | None, type: int) -> bytes:
     local = type == RTN_LOCAL
     family = _family(dst)
     scope = RT_SCOPE_HOST if local else RT_SCOPE_LINK if gateway is None else RT_SCOPE_UNIVERSE
     table = nl.RT_TABLE_LOCAL if local else nl.RT_TABLE_MAIN
     body = nl.RTMSG.pack(family, prefixlen, 0, 0, table, nl.RTPROT_STATIC, scope, type, 0)
     body += attribute(nl.RTA_DST, dst) + attribute(nl.RTA_OIF, nl.U32.pack(index))
-    if gateway is not None:
-        via = _family(gateway)
-        body += (
-            attribute(nl.RTA_GATEWAY, gateway)
-            if via == family
-            else attribute(nl.RTA_VIA, nl.U16.pack(via) + gateway)
-        )
-    if priority:
-        body += attribute(nl.RTA_PRIORITY, nl.U32.pack(priority))
-    return build(nl.RTM_NEWROUTE, _DO | NLM_F_CREATE | NLM_F_EXCL, body)
+    if gateway is None:
+        return body
+    via = _family(gateway)
+    if via == family:
+        return body + attribute(nl.RTA_GATEWAY, gateway)
+    return body + attribute(nl.RTA_VIA, nl.U16.pack(via) + gateway)
 
 
 def _address(index: int, ip: bytes, prefixlen: int, scope: int) -> bytes:

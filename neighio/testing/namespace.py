@@ -191,6 +191,12 @@ class Namespace:
         via = None if gateway is None else parse_ip(gateway)[0]
         self.request(requests.add_route(dst, prefixlen, index=self.link(name).index, gateway=via))
 
+    def del_route(self, name: str, prefix: str, gateway: str | None = None) -> None:
+        """Route it no more."""
+        dst, prefixlen = _parse_prefix(prefix)
+        via = None if gateway is None else parse_ip(gateway)[0]
+        self.request(requests.del_route(dst, prefixlen, index=self.link(name).index, gateway=via))
+
     def route_local(self, prefix: str) -> None:
         """Make every address of a prefix an own one: the kernel will answer for them all."""
         dst, prefixlen = _parse_prefix(prefix)

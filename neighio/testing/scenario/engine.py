@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import errno
-import struct
 from functools import partial
 from math import inf
 from typing import Final
 
-from ...address import format_ip
-from ...core.constants import AF_INET, NTF_PROXY
+from ...address import format_ip, parse_ip
+from ...core.constants import AF_INET, AF_INET6, NTF_PROXY
+from ...core.device import parse_interface
 from ...core.engine import family_scope
 from ...core.events import DelNeighbour, Miss, NewNeighbour, Output, PacketFailed, Transmit
 from ...core.neighbour import Neighbour
+from ...core.node import Route
+from ...core.parameters import Parameters
 from ...core.queue import Packet
 from ...errors import AdminError, NeighioError
 from ...link.memory import MemoryLink
 from ..simulation import Simulation
 from . import model
+from .describe import describe_entry, describe_frame, describe_notification
+from .frames import is_router_advertisement, udp_packet
 from .model import DEVICE, NODE_LLADDR, Scenario
 from .peer import Peer
-from .trace import Line, Player, Trace, describe_frame, describe_notification
+from .trace import Line, Player, Trace
 
-__all__ = ["EnginePlayer", "udp_packet"]
+__all__ = ["EnginePlayer"]
 
 HZ: Final = 250
 BEGINNING: Final = 1000.0
 """Seconds of the simulation's clock: stamps reach back before the scenario."""
-
-
-def udp_packet(source: bytes, target: bytes, number: int, octets: int) -> bytes:
-    """An IPv4 packet as the kernel would make it of the scenario's ``number``-th datagram."""
-    payload = mark(number, octets)
-    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + octets, 0, 0, 64, 17, 0, source, target)
-    return header + struct.pack("!HHHH", 9, 9, 8 + octets, 0) + payload
 
 
 def mark(number: int, octets: int) -> bytes:
@@ -69,7 +66,10 @@ class _Stage:
         self.sent = 0
         sim.driver.observe = self._observe
         sim.run(0.0)
-        sim.engine.set_family_work(AF_INET, managed=inf, collection=inf)
+        for family in sim.engine.caches:
+            sim.engine.set_family_work(family, managed=inf, collection=inf)
+        for route in scenario.routes:
+            self._route(route)
         for when in self.trace.managed:
             sim.at(BEGINNING + when, partial(self._family_work, managed=True))
         for when in self.trace.collected:
@@ -106,9 +106,11 @@ class _Stage:
             if described is not None:
                 self._note(">", *described)
         elif isinstance(output, NewNeighbour | DelNeighbour | Miss):
-            self._note("!", *describe_notification(output))
+            described = describe_notification(output)
+            if described is not None:
+                self._note("!", *described)
         elif isinstance(output, PacketFailed) and output.reported:
-            self._note("x", output.ip, "EHOSTUNREACH")
+            self._note("x", format_ip(destination(output.packet.data)), "EHOSTUNREACH")
 
     def _hear(self) -> None:
         frame = self.far.receive()
@@ -123,14 +125,14 @@ class _Stage:
         sim = self.sim
         match action:
             case model.Inject(frame):
-                self.far.send(frame)
+                self._inject(frame)
             case model.Answer() | model.Mute():
                 self.peer.follow(action)
             case model.Send():
                 for _ in range(action.count):
                     self._send(action)
             case model.Confirm(ip):
-                sim.confirm(ip, DEVICE)
+                sim.confirm(self._next_hop(ip), DEVICE)
             case model.Admin():
                 self._admin(action)
             case model.Link(up):
@@ -141,6 +143,8 @@ class _Stage:
                 self.link.change(lladdr=lladdr)
             case model.AddressChange(add, address):
                 (sim.add_address if add else sim.remove_address)(DEVICE, address)
+            case model.RouteChange():
+                self._route(action)
             case model.Set():
                 self._set(action)
             case model.Show(ips):
@@ -148,10 +152,29 @@ class _Stage:
                     self._show(ip)
         sim.run(0.0)
 
+    def _inject(self, frame: bytes) -> None:
+        advertised = is_router_advertisement(frame)
+        base = self._parameters(AF_INET6).base_reachable_time if advertised else 0.0
+        self.far.send(frame)
+        self.sim.run(0.0)
+        if advertised and self._parameters(AF_INET6).base_reachable_time != base:
+            self._draw(AF_INET6, self._parameters(AF_INET6).reachable_time)
+
+    def _next_hop(self, ip: bytes) -> bytes:
+        hop = self.sim.engine.node.first_hop(ip)
+        return ip if hop is None else hop[1]
+
+    def _route(self, change: model.RouteChange) -> None:
+        prefix, length = parse_interface(change.prefix)
+        gateway = None if change.gateway is None else parse_ip(change.gateway)[0]
+        node = self.sim.engine.node
+        route = Route(prefix, length, self.sim.device(DEVICE), gateway)
+        node.add_route(route) if change.add else node.remove_route(route)
+
     def _send(self, action: model.Send) -> None:
         number, self.sent = self.sent, self.sent + 1
         engine = self.sim.engine
-        index, key = self.sim.driver.place(action.ip, DEVICE)
+        index, key = self.sim.driver.place(self._next_hop(action.ip), DEVICE)
         try:
             neighbour = engine.neighbour(index, key, self.sim.now)
         except NeighioError:
@@ -159,7 +182,8 @@ class _Stage:
         if action.confirm:
             engine.confirm(neighbour, self.sim.now)
         engine.release(neighbour, self.sim.now)
-        packet = Packet(udp_packet(action.source, action.ip, number, action.octets), AF_INET)
+        family = AF_INET if len(action.ip) == 4 else AF_INET6
+        packet = Packet(udp_packet(action.source, action.ip, mark(number, action.octets)), family)
         engine.send(neighbour, packet, self.sim.now)
         self.sim.run(0.0)
 
@@ -185,16 +209,25 @@ class _Stage:
         if code != action.error:
             self._note("=", format_ip(action.ip), admin_outcome(code, action.error))
 
+    def _parameters(self, family: int) -> Parameters:
+        return self.sim.engine.parameters(self.sim.device(DEVICE).index, family)
+
     def _set(self, settings: model.Set) -> None:
-        changes = dict(settings.changes)
-        drawn = changes.pop("reachable_time", None)
-        self.sim.set(DEVICE, **changes)
-        if drawn is not None:
-            if self.draws:
-                drawn = self.draws.pop(0)
-            parameters = self.sim.engine.parameters(self.sim.device(DEVICE).index, AF_INET)
-            parameters.reachable_time = drawn
-            self.trace.drawn.append(drawn)
+        for family in (AF_INET, AF_INET6):
+            changes = dict(settings.of(family))
+            drawn = changes.pop("reachable_time", None)
+            if changes:
+                self.sim.engine.set(self.sim.device(DEVICE).index, family, changes, self.sim.now)
+            if drawn is not None:
+                self._draw(family, drawn)
+        self.sim.run(0.0)
+
+    def _draw(self, family: int, drawn: float) -> None:
+        """Have drawn what the other player drew, or else this."""
+        if self.draws:
+            drawn = self.draws.pop(0)
+        self._parameters(family).reachable_time = drawn
+        self.trace.drawn.append(drawn)
 
     def _show(self, ip: bytes) -> None:
         entry = self.sim.neighbour(ip, DEVICE)
@@ -210,14 +243,12 @@ class _Stage:
         return event
 
 
+def destination(packet: bytes) -> bytes:
+    """Where an IP packet goes to."""
+    return packet[16:20] if packet[0] >> 4 == 4 else packet[24:40]
+
+
 def admin_outcome(code: int, expected: int) -> str:
     """How an ``ip neigh`` command ended otherwise than the scenario says."""
     names = [errno.errorcode.get(number, "success") for number in (code, expected)]
     return f"command ended with {names[0]}, the scenario expects {names[1]}"
-
-
-def describe_entry(event: NewNeighbour, now: float) -> str:
-    """An entry as a dump has it, with its ages."""
-    _, text = describe_notification(event)
-    ages = (now - event.used, now - event.confirmed, now - event.updated)
-    return f"{text} used {ages[0]:.2f} confirmed {ages[1]:.2f} updated {ages[2]:.2f}"

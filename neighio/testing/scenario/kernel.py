@@ -20,20 +20,22 @@ from types import TracebackType
 from typing import Final
 
 from ...address import format_ip
-from ...core.constants import AF_INET, NTF_MANAGED, NUD_DELAY, NUD_NONE
+from ...core.constants import AF_INET, AF_INET6, NTF_MANAGED, NUD_DELAY, NUD_NONE
 from ...core.events import NewNeighbour, Notification
-from ...core.node import SWITCHES
 from ...core.parameters import JIFFY
+from ...core.switches import SWITCHES
 from ...kernel import requests
 from ...kernel.rtnetlink import NeighbourTableMessage, decode
+from ...wire.ethernet import ETH_P_ARP, ETH_P_IPV6
 from ..isolation import wrong_release
-from ..namespace import Namespace, connect
-from ..namespace import Peer as Station
 from . import model
-from .engine import admin_outcome, describe_entry, mark
-from .model import DEVICE, NODE_LLADDR, PEER_LLADDR, Scenario
+from .describe import describe_entry, describe_notification
+from .engine import admin_outcome, mark
+from .frames import PORT, is_router_advertisement
+from .model import DEVICE, PEER_LLADDR, Scenario
+from .nodes import Nodes
 from .peer import Peer
-from .trace import Line, Player, Trace, describe_notification
+from .trace import Line, Player, Trace
 from .watch import Watch, as_notification
 
 __all__ = ["Disturbed", "KernelPlayer", "holds_here", "notifications_are_atomic", "release"]
@@ -50,10 +52,9 @@ METRONOME: Final = "203.0.113.9"
 PROBE: Final = "198.51.100.99"
 
 _IP_RECVERR: Final = 11
+_IPV6_RECVERR: Final = 25
 _MSG_CONFIRM: Final = 0x800
 _MSG_PROBE: Final = 0x10
-_DISCARD_PORT: Final = 9
-_QUIET: Final = {"conf/all/rp_filter": 0, f"conf/{DEVICE}/rp_filter": 0}
 
 
 class Disturbed(Exception):
@@ -78,7 +79,7 @@ def notifications_are_atomic() -> bool:
     An entry that is put into DELAY goes on to PROBE with the next jiffy; where that is told before the first
     probe leaves, the notification counts none.
     """
-    with _Nodes() as nodes:
+    with Nodes() as nodes:
         index = nodes.node.link(DEVICE).index
         with Watch(nodes.node, DEVICE) as watch:
             nodes.node.request(requests.new_neighbour(index, _packed(PROBE), PEER_LLADDR, state=NUD_DELAY))
@@ -93,32 +94,6 @@ def notifications_are_atomic() -> bool:
 
 def _packed(ip: str) -> bytes:
     return socket.inet_pton(socket.AF_INET, ip)
-
-
-class _Nodes:
-    """The two namespaces and the wire between them."""
-
-    def __init__(self, addresses: tuple[str, ...] = ("198.51.100.1/24",), *, metronome: bool = False) -> None:
-        with contextlib.ExitStack() as stack:
-            self.node: Namespace = stack.enter_context(Station.start())
-            self.far: Namespace = stack.enter_context(Station.start())
-            connect(self.node, self.far, DEVICE, "vb", lladdr=str(NODE_LLADDR), far_lladdr=str(PEER_LLADDR))
-            if metronome:
-                connect(self.node, self.far, "vm", "vn")
-                self.node.add_address("vm", "203.0.113.1/24")
-            for path, value in _QUIET.items():
-                self.node.sysctl(f"net/ipv4/{path}", value)
-            for address in addresses:
-                self.node.add_address(DEVICE, address)
-            self._stack = stack.pop_all()
-
-    def __enter__(self) -> _Nodes:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
 
 
 class KernelPlayer(Player):
@@ -139,7 +114,9 @@ class KernelPlayer(Player):
         disturbance = ""
         for _ in range(TRIES):
             with contextlib.ExitStack() as stack:
-                nodes = stack.enter_context(_Nodes(scenario.addresses, metronome=scenario.managed))
+                nodes = stack.enter_context(
+                    Nodes(scenario.addresses, scenario.routes, metronome=scenario.managed)
+                )
                 stage = stack.enter_context(_Stage(scenario, nodes, like))
                 trace, disturbance = stage.play()
                 trace.atomic = atomic
@@ -149,7 +126,7 @@ class KernelPlayer(Player):
 
 
 class _Stage:
-    def __init__(self, scenario: Scenario, nodes: _Nodes, like: Trace | None) -> None:
+    def __init__(self, scenario: Scenario, nodes: Nodes, like: Trace | None) -> None:
         self.scenario = scenario
         self.node = nodes.node
         self.far = nodes.far
@@ -162,16 +139,21 @@ class _Stage:
         self.peer = Peer()
         self.sent = 0
         self._due: list[tuple[float, bytes]] = []
+        self._drawn: dict[int, float] = {}
         self._senders: dict[bytes, socket.socket] = {}
         with contextlib.ExitStack() as stack:
             self.watch = stack.enter_context(Watch(self.node, DEVICE))
-            self.wire = stack.enter_context(self.far.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
-            self.wire.bind(("vb", 0x0806))
-            self.wire.setblocking(False)
-            self.watch.add(self.wire)
+            self.ears = [self._ear(stack, protocol) for protocol in (ETH_P_ARP, ETH_P_IPV6)]
+            self.wire = self.ears[0]
             if scenario.managed:
                 self.watch.listen_to_beats(self.node, "vm")
             self._stack = stack.pop_all()
+
+    def _ear(self, stack: contextlib.ExitStack, protocol: int) -> socket.socket:
+        ear = stack.enter_context(self.far.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+        ear.bind(("vb", protocol))
+        self.watch.add(ear)
+        return ear
 
     def __enter__(self) -> _Stage:
         return self
@@ -186,9 +168,11 @@ class _Stage:
     def play(self) -> tuple[Trace, str]:
         """Play once; returns the trace, and what disturbed it, if anything did."""
         self._set(self.scenario.start)
+        given = {address.partition("/")[0] for address in self.scenario.addresses}
         for step in self.scenario.steps:
-            if isinstance(step.action, model.Send | model.Confirm):
-                self._sender(step.action.source)
+            action = step.action
+            if isinstance(action, model.Send | model.Confirm) and format_ip(action.source) in given:
+                self._sender(action.source)
         self.beginning = self._beginning()
         for step in self.scenario.steps:
             self._run_until(self.beginning + step.at)
@@ -199,9 +183,9 @@ class _Stage:
         self._run_until(self.beginning + self.scenario.lasts)
         if self.watch.blurred:
             self.disturbance = "frames and notifications were read too late to tell their order"
-        drawn = self.trace.drawn
-        if drawn and abs(self._table().reachable_time - drawn[-1]) > 0.0005:
-            self.disturbance = "reachable_time was drawn anew meanwhile"
+        for family, drawn in self._drawn.items():
+            if abs(self._table(family).reachable_time - drawn) > 0.0005:
+                self.disturbance = "reachable_time was drawn anew meanwhile"
         self.trace.managed = [beat - self.beginning for beat in self.watch.beats if beat >= self.beginning]
         return self.trace, self.disturbance
 
@@ -241,14 +225,20 @@ class _Stage:
             return
         since = round(max(when - self.beginning, 0.0), 3)
         if told is not None:
-            self.trace.lines.append(Line(since, "!", *describe_notification(told)))
+            described = describe_notification(told)
+            if described is not None:
+                self.trace.lines.append(Line(since, "!", *described))
         elif frame is not None:
             self.trace.lines.append(Line(since, ">", *frame))
 
     def _hear(self) -> None:
+        for ear in self.ears:
+            self._listen(ear)
+
+    def _listen(self, ear: socket.socket) -> None:
         while True:
             try:
-                frame, address = self.wire.recvfrom(2048)
+                frame, address = ear.recvfrom(2048)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -280,7 +270,7 @@ class _Stage:
         node = self.node
         match action:
             case model.Inject(frame):
-                self.wire.send(frame)
+                self._inject(frame)
             case model.Answer() | model.Mute():
                 self.peer.follow(action)
             case model.Send():
@@ -288,7 +278,7 @@ class _Stage:
                     self._send(action)
             case model.Confirm(ip, source):
                 flags = _MSG_CONFIRM | _MSG_PROBE
-                self._sender(source).sendto(b"", flags, (format_ip(ip), _DISCARD_PORT))
+                self._sender(source).sendto(b"", flags, self._place(ip))
             case model.Admin():
                 self._admin(action)
             case model.Link(up):
@@ -299,6 +289,8 @@ class _Stage:
                 node.set_link(DEVICE, lladdr=str(lladdr))
             case model.AddressChange(add, address):
                 (node.add_address if add else node.del_address)(DEVICE, address)
+            case model.RouteChange(add, prefix, gateway):
+                (node.add_route if add else node.del_route)(DEVICE, prefix, gateway)
             case model.Set():
                 self._set(action)
             case model.Show(ips):
@@ -308,14 +300,31 @@ class _Stage:
                     self._show(ip)
         self._run_until(time.monotonic())
 
+    def _inject(self, frame: bytes) -> None:
+        advertised = is_router_advertisement(frame)
+        base = self._table(AF_INET6).base_reachable_time if advertised else 0.0
+        self.wire.send(frame)
+        if advertised:
+            table = self._table(AF_INET6)
+            if table.base_reachable_time != base:
+                self._note_draw(AF_INET6, table.reachable_time)
+
+    def _place(self, ip: bytes, port: int = PORT) -> tuple[str, int] | tuple[str, int, int, int]:
+        """A socket's address. The scope's number counts for link-local and multicast addresses only."""
+        return (format_ip(ip), port) if len(ip) == 4 else (format_ip(ip), port, 0, self.index)
+
     def _sender(self, source: bytes) -> socket.socket:
         sender = self._senders.get(source)
         if sender is None:
-            sender = self._senders[source] = self.node.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            sender.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+            family = socket.AF_INET if len(source) == 4 else socket.AF_INET6
+            sender = self._senders[source] = self.node.socket(family, socket.SOCK_DGRAM)
+            if family == socket.AF_INET:
+                sender.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+            else:
+                sender.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            sender.setblocking(False)
-            sender.bind((format_ip(source), 0))
+            # A redirect that quotes one of its packets has to find it.
+            sender.bind(self._place(source))
             self.watch.add(sender)
         return sender
 
@@ -323,12 +332,11 @@ class _Stage:
         number, self.sent = self.sent, self.sent + 1
         sender = self._sender(action.source)
         flags = _MSG_CONFIRM if action.confirm else 0
-        target = (format_ip(action.ip), _DISCARD_PORT)
         self._errors()
         # An error that came in meanwhile is told by the next call, whatever that is.
         sender.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         try:
-            sender.sendto(mark(number, action.octets), flags, target)
+            sender.sendto(mark(number, action.octets), flags, self._place(action.ip))
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise
@@ -354,32 +362,37 @@ class _Stage:
         if code != action.error:
             self._note(action.ip, admin_outcome(code, action.error))
 
-    def _table(self) -> NeighbourTableMessage:
-        replies = self.node.request(requests.dump_neighbour_tables(AF_INET))
+    def _table(self, family: int) -> NeighbourTableMessage:
+        replies = self.node.request(requests.dump_neighbour_tables(family))
         tables = (decode(reply) for reply in replies)
         return next(t for t in tables if isinstance(t, NeighbourTableMessage) and t.index == self.index)
 
     def _set(self, settings: model.Set) -> None:
-        changes = dict(settings.changes)
-        wanted = changes.pop("reachable_time", None)
-        for name in [name for name in changes if name in SWITCHES[AF_INET]]:
-            self.node.sysctl(f"net/ipv4/conf/{DEVICE}/{name}", int(changes.pop(name)))
-        if changes:
-            self.node.request(requests.set_neighbour_parameters(AF_INET, self.index, changes))
-        if wanted is not None:
-            self.trace.drawn.append(self._draw(changes["base_reachable_time"], wanted))
+        for family, protocol in ((AF_INET, "ipv4"), (AF_INET6, "ipv6")):
+            changes = dict(settings.of(family))
+            wanted = changes.pop("reachable_time", None)
+            for name in [name for name in changes if name in SWITCHES[family]]:
+                self.node.sysctl(f"net/{protocol}/conf/{DEVICE}/{name}", int(changes.pop(name)))
+            if changes:
+                self.node.request(requests.set_neighbour_parameters(family, self.index, changes))
+            if wanted is not None:
+                self._note_draw(family, self._draw(family, changes["base_reachable_time"], wanted))
 
-    def _draw(self, base: float, wanted: float) -> float:
+    def _note_draw(self, family: int, drawn: float) -> None:
+        self.trace.drawn.append(drawn)
+        self._drawn[family] = drawn
+
+    def _draw(self, family: int, base: float, wanted: float) -> float:
         """Have the kernel draw until it is what is wanted, to the jiffy: every play is then alike."""
         if self.like:
             wanted = self.like.pop(0)
-        again = requests.set_neighbour_parameters(AF_INET, self.index, {"base_reachable_time": base})
-        drawn = self._table().reachable_time
+        again = requests.set_neighbour_parameters(family, self.index, {"base_reachable_time": base})
+        drawn = self._table(family).reachable_time
         for _ in range(DRAWS):
             if abs(drawn - wanted) < JIFFY:
                 break
             self.node.request(again)
-            drawn = self._table().reachable_time
+            drawn = self._table(family).reachable_time
         return drawn
 
     def _show(self, ip: bytes) -> None:

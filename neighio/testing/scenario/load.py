@@ -7,11 +7,12 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
-from ...core.constants import AF_INET
-from ...core.node import SWITCHES, check_switches
+from ...core.constants import AF_INET, AF_INET6
 from ...core.parameters import PARAMETERS, check_parameters
+from ...core.switches import SWITCHES, check_switches
+from .frames import parse_peer
 from .model import (
     Action,
     AddressChange,
@@ -25,12 +26,12 @@ from .model import (
     Step,
 )
 from .words import (
+    parse_address,
     parse_admin,
     parse_confirm,
     parse_interface,
-    parse_ipv4,
     parse_lladdr,
-    parse_peer,
+    parse_route,
     parse_send,
 )
 
@@ -46,6 +47,7 @@ KEYS: Final[dict[str, type | tuple[type, ...]]] = {
     "steps": list,
     "lasts": (int, float),
     "addresses": list,
+    "routes": list,
     "parameters": dict,
     "since": str,
     "until": str,
@@ -68,9 +70,11 @@ VERBS: Final = (
     "carrier",
     "lladdr",
     "address",
+    "route",
     "set",
     "show",
 )
+_T = TypeVar("_T")
 _RELEASE: Final = re.compile(r"\d+\.\d+")
 
 
@@ -119,12 +123,11 @@ class _File:
             place = re.search(r"at line (\d+)", str(error))
             self.refuse(int(place[1]) if place else len(self.lines), f"expected TOML: {error}")
         self.check_keys(data, FILE_KEYS, 1)
-        before = self.steps(data, "before", 1)
         if "scenario" not in data:
-            return [self.scenario(data, {}, before, 1)]
+            return [self.scenario(data, {}, 1)]
         if "steps" in data:
             self.refuse(self.line_of("steps", 1), "steps: expected either steps or [[scenario]], not both")
-        common = {key: value for key, value in data.items() if key not in ("scenario", "before")}
+        common = {key: value for key, value in data.items() if key != "scenario"}
         starts = [n for n, text in enumerate(self.lines, 1) if re.match(r"\s*\[\[scenario\]\]", text)]
         starts += [1] * (len(data["scenario"]) - len(starts))
         found: list[Scenario] = []
@@ -137,7 +140,7 @@ class _File:
                 self.refuse(
                     self.line_of("name", line), f"name: {name!r}: expected a word that no other scenario has"
                 )
-            found.append(self.scenario(entry, common, before, line))
+            found.append(self.scenario(entry, common, line))
         return found
 
     def check_keys(
@@ -155,9 +158,7 @@ class _File:
                 expected = " or ".join(dict.fromkeys(names.get(one, "a number") for one in kinds))
                 self.refuse(where, f"{key}: {value!r}: expected {expected}")
 
-    def scenario(
-        self, own: Mapping[str, Any], common: Mapping[str, Any], before: tuple[Step, ...], line: int
-    ) -> Scenario:
+    def scenario(self, own: Mapping[str, Any], common: Mapping[str, Any], line: int) -> Scenario:
         data: dict[str, Any] = {**common, **own}
 
         def fail(key: str, text: str) -> NoReturn:
@@ -166,11 +167,11 @@ class _File:
         for key in ("title", "holds", "steps", "lasts"):
             if key not in data:
                 self.refuse(line, f"{key}: expected; every scenario has title, holds, steps and lasts")
-        parameters = {**common.get("parameters", {}), **own.get("parameters", {})}
+        parameters = self.merged(common.get("parameters", {}), own.get("parameters", {}))
         start = self.settings(parameters, lambda text: fail("parameters", text))
         addresses = tuple(self.strings(data.get("addresses", ADDRESSES), "addresses", fail, parse_interface))
-        node_ip = parse_ipv4(addresses[0].partition("/")[0]) if addresses else bytes(4)
-        steps = before + self.steps(data, "steps", line, node_ip)
+        ips = tuple(parse_address(address.partition("/")[0]) for address in addresses)
+        steps = self.steps(data, "before", 1, ips) + self.steps(data, "steps", line, ips)
         lasts = float(data["lasts"])
         for previous, step in pairwise(steps):
             if step.at < previous.at:
@@ -200,6 +201,7 @@ class _File:
             lasts=lasts,
             addresses=addresses,
             start=start,
+            routes=tuple(self.strings(data.get("routes", []), "routes", fail, parse_route)),
             since=data.get("since"),
             until=data.get("until"),
             exclusive=data.get("exclusive", False),
@@ -215,8 +217,8 @@ class _File:
         values: list[object],
         key: str,
         fail: Callable[[str, str], NoReturn],
-        read: Callable[[str], str],
-    ) -> Iterator[str]:
+        read: Callable[[str], _T],
+    ) -> Iterator[_T]:
         for value in values:
             if not isinstance(value, str):
                 fail(key, f"{value!r}: expected text")
@@ -226,9 +228,29 @@ class _File:
                 fail(key, str(error))
 
     @staticmethod
-    def settings(values: Mapping[str, Any], fail: Callable[[str], NoReturn]) -> Set:
-        """Parameters and switches, checked; ``reachable_time`` only in what can be drawn."""
-        switches = SWITCHES[AF_INET]
+    def merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+        """The file's parameters with the scenario's above them, those of IPv6 likewise."""
+        merged = {**common, **own}
+        ipv6 = [table["ipv6"] for table in (common, own) if isinstance(table.get("ipv6"), dict)]
+        if len(ipv6) == 2:
+            merged["ipv6"] = {**ipv6[0], **ipv6[1]}
+        return merged
+
+    @classmethod
+    def settings(cls, values: Mapping[str, Any], fail: Callable[[str], NoReturn]) -> Set:
+        """Parameters and switches, checked: IPv4's, and beside them under ``ipv6`` those of IPv6."""
+        ipv6 = values.get("ipv6", {})
+        if not isinstance(ipv6, dict):
+            fail(f"ipv6: {ipv6!r}: expected {{parameter = value}}")
+        ipv4 = {name: value for name, value in values.items() if name != "ipv6"}
+        return Set(
+            cls.changes(AF_INET, ipv4, fail), cls.changes(AF_INET6, ipv6, lambda text: fail(f"ipv6: {text}"))
+        )
+
+    @staticmethod
+    def changes(family: int, values: Mapping[str, Any], fail: Callable[[str], NoReturn]) -> dict[str, float]:
+        """Those of one family; ``reachable_time`` only in what can be drawn."""
+        switches = SWITCHES[family]
         known = [name for name in (*PARAMETERS, "unres_qlen") if name not in GLOBAL]
         for name in values:
             if name not in known and name not in switches and name != "reachable_time":
@@ -237,7 +259,7 @@ class _File:
         try:
             changes: dict[str, float] = {
                 **check_parameters({k: v for k, v in plain.items() if k not in switches}),
-                **check_switches(AF_INET, {k: v for k, v in plain.items() if k in switches}),
+                **check_switches(family, {k: v for k, v in plain.items() if k in switches}),
             }
         except ValueError as error:
             fail(str(error))
@@ -248,12 +270,12 @@ class _File:
             changes["reachable_time"] = float(drawn)
         elif "base_reachable_time" in changes:
             changes["reachable_time"] = changes["base_reachable_time"]
-        return Set(changes)
+        return changes
 
     # -- steps
 
     def steps(
-        self, data: Mapping[str, Any], key: str, start: int, node_ip: bytes = b"\xc6\x33\x64\x01"
+        self, data: Mapping[str, Any], key: str, start: int, own: tuple[bytes, ...]
     ) -> tuple[Step, ...]:
         tables = data.get(key, [])
         places = self.places(self.line_of(key, start))
@@ -262,7 +284,7 @@ class _File:
             line = places[number] if number < len(places) else self.line_of(key, start)
             if not isinstance(table, dict):
                 self.refuse(line, f"{table!r}: expected {{at = seconds, verb = ...}}")
-            found.append(self.step(dict(table), line, node_ip))
+            found.append(self.step(dict(table), line, own))
         return tuple(found)
 
     def places(self, start: int) -> list[int]:
@@ -284,7 +306,7 @@ class _File:
                 break
         return found
 
-    def step(self, table: dict[str, Any], line: int, node_ip: bytes) -> Step:
+    def step(self, table: dict[str, Any], line: int, own: tuple[bytes, ...]) -> Step:
         at = table.pop("at", None)
         if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at <= 3600:
             self.refuse(line, f"at: {at!r}: expected seconds since the beginning")
@@ -299,12 +321,12 @@ class _File:
         if error is not None and verb != "admin":
             self.refuse(line, "error: expected beside admin only")
         try:
-            action = self.action(verb, value, error, node_ip, line)
+            action = self.action(verb, value, error, own, line)
         except ValueError as mistake:
             self.refuse(line, f"{verb}: {mistake}" if not isinstance(mistake, ScenarioError) else mistake)
         return Step(float(at), action, f"{verb} {value}", line)
 
-    def action(self, verb: str, value: Any, error: str | None, node_ip: bytes, line: int) -> Action:
+    def action(self, verb: str, value: Any, error: str | None, own: tuple[bytes, ...], line: int) -> Action:
         if verb == "set":
             if not isinstance(value, dict):
                 raise ValueError(f"{value!r}: expected {{parameter = value}}")
@@ -313,11 +335,11 @@ class _File:
             raise ValueError(f"{value!r}: expected text")
         match verb, value.split():
             case "peer", _:
-                return parse_peer(value, node_ip)
+                return parse_peer(value, own)
             case "send", _:
-                return parse_send(value, node_ip)
+                return parse_send(value, own)
             case "confirm", _:
-                return parse_confirm(value, node_ip)
+                return parse_confirm(value, own)
             case "admin", _:
                 return parse_admin(value, error)
             case "link", ["up" | "down" as state]:
@@ -328,13 +350,16 @@ class _File:
                 return Lladdr(parse_lladdr(lladdr))
             case "address", ["add" | "del" as change, address]:
                 return AddressChange(change == "add", parse_interface(address))
+            case "route", ["add" | "del" as change, *_]:
+                return parse_route(value.removeprefix(change), add=change == "add")
             case "show", [_, *_] as ips:
-                return Show(tuple(parse_ipv4(ip) for ip in ips))
+                return Show(tuple(parse_address(ip) for ip in ips))
         expected = {
             "link": "up or down",
             "carrier": "on or off",
             "lladdr": "an Ethernet address",
             "address": "add or del, and an address with its prefix length",
-            "show": "IPv4 addresses",
+            "route": "add or del, and PREFIX or PREFIX via IP",
+            "show": "IP addresses",
         }
         raise ValueError(f"{value!r}: expected {expected[verb]}")

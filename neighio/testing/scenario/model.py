@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from ...address import LinkAddress
+from ...core.constants import AF_INET
 
 __all__ = [
     "DEVICE",
@@ -23,6 +24,7 @@ __all__ = [
     "Link",
     "Lladdr",
     "Mute",
+    "RouteChange",
     "Scenario",
     "ScenarioError",
     "Send",
@@ -49,11 +51,15 @@ class Inject:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """From now on the peer answers requests for an address, ``after`` so many seconds."""
+    """From now on the peer answers requests for an address, ``after`` so many seconds.
+
+    ``flags`` are the letters of the advertisement's flags, R, S and O; ARP has none.
+    """
 
     ip: bytes
     lladdr: LinkAddress
     after: float
+    flags: str = "SO"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +132,27 @@ class AddressChange:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteChange:
+    """The node gets or loses a route through its device; without ``gateway`` to what is on the link."""
+
+    add: bool
+    prefix: str
+    gateway: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Set:
-    """Parameters and switches of the node's device; ``reachable_time`` is what has to be drawn."""
+    """Parameters and switches of the node's device; ``reachable_time`` is what has to be drawn.
+
+    ``changes`` are IPv4's, ``ipv6`` those of IPv6.
+    """
 
     changes: Mapping[str, float]
+    ipv6: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, family: int) -> Mapping[str, float]:
+        """Those of one family."""
+        return self.changes if family == AF_INET else self.ipv6
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +163,19 @@ class Show:
 
 
 Action: TypeAlias = (
-    Inject | Answer | Mute | Send | Confirm | Admin | Link | Carrier | Lladdr | AddressChange | Set | Show
+    Inject
+    | Answer
+    | Mute
+    | Send
+    | Confirm
+    | Admin
+    | Link
+    | Carrier
+    | Lladdr
+    | AddressChange
+    | RouteChange
+    | Set
+    | Show
 )
 
 
@@ -170,7 +205,9 @@ class Scenario:
             does not tell, so it is not played there.
         role: "client", or "host" where the kernel's answers for its own addresses are the point.
         differs: why it is meant to end differently on the engine; None: it is not.
+        addresses: the node's, in the order in which it gets them, with their prefixes.
         start: parameters and switches of the node's device.
+        routes: those that the node has to begin with, beside the ones that its addresses bring.
     """
 
     path: Path
@@ -182,6 +219,7 @@ class Scenario:
     lasts: float
     addresses: tuple[str, ...]
     start: Set
+    routes: tuple[RouteChange, ...] = ()
     since: str | None = None
     until: str | None = None
     exclusive: bool = False

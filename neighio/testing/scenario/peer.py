@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from ...address import LinkAddress
-from ...wire import arp
+from ...wire import arp, ndisc
+from ...wire.ethernet import is_group
+from .frames import advertisement
 from .model import Answer, Mute
 
 __all__ = ["Peer"]
 
 
 class Peer:
-    """Answers ARP requests for addresses that it was told to answer for."""
+    """Answers requests and solicitations for addresses that it was told to answer for."""
 
     def __init__(self) -> None:
         self._answers: dict[bytes, Answer] = {}
@@ -26,11 +27,20 @@ class Peer:
     def hear(self, frame: bytes) -> tuple[float, bytes] | None:
         """(seconds to wait, frame to send) if there is an answer to give."""
         fields = arp.parse(frame)
-        if isinstance(fields, str) or fields[0] != arp.ARPOP_REQUEST:
-            return None
-        _, spa, sha, tpa, _ = fields
-        answer = self._answers.get(tpa)
-        if answer is None or frame[:6] not in (b"\xff" * 6, answer.lladdr):
-            return None
-        lladdr: LinkAddress = answer.lladdr
-        return answer.after, arp.build(arp.ARPOP_REPLY, tpa, lladdr, spa, sha, dst=sha, src=lladdr)
+        if not isinstance(fields, str):
+            op, spa, sha, target, _ = fields
+            answer = self._answers.get(target)
+            if op != arp.ARPOP_REQUEST or answer is None or not _reaches(frame, answer):
+                return None
+            lladdr = answer.lladdr
+            return answer.after, arp.build(arp.ARPOP_REPLY, target, lladdr, spa, sha, dst=sha, src=lladdr)
+        solicited = ndisc.parse(frame)
+        if isinstance(solicited, ndisc.Solicitation):
+            answer, asker = self._answers.get(solicited.target), solicited.lladdr
+            if answer is not None and asker is not None and _reaches(frame, answer):
+                return answer.after, advertisement(solicited, asker, answer.lladdr, answer.flags)
+        return None
+
+
+def _reaches(frame: bytes, answer: Answer) -> bool:
+    return is_group(frame) or frame[:6] == answer.lladdr

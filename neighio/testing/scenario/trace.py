@@ -9,25 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ...address import LinkAddress
-from ...core.constants import NTF_EXT_VALIDATED
-from ...core.events import Notification
-from ...wire import arp
-from ...wire.ethernet import BROADCAST, ETH_HLEN
-from .model import DEVICE, Scenario
+from .describe import HOST_MARK
+from .model import Scenario
 
-__all__ = [
-    "Line",
-    "Player",
-    "Trace",
-    "describe_frame",
-    "describe_notification",
-    "read_traces",
-    "write_traces",
-]
+__all__ = ["Line", "Player", "Trace", "read_traces", "write_traces"]
 
-HOST_MARK: Final = "(host)"
-UDP_HEADERS: Final = 28
 _LINE: Final = re.compile(r"(\d+\.\d{3}) ([>!=x]) (\S+) ?(.*)")
 
 
@@ -62,7 +48,8 @@ class Trace:
     Attributes:
         source: "kernel RELEASE", "engine", or "by hand" for expectations taken from the specification.
         atomic: the order of notifications that Linux has since 7.0.
-        drawn: the reachable_time that each setting of base_reachable_time drew, seconds.
+        drawn: the reachable_time that each setting of base_reachable_time drew, seconds; that of IPv4 before
+            that of IPv6 where both are set at once, and what a router advertisement had drawn too.
         managed, collected: when the managed work and the periodic collection ran, seconds since the
             beginning; the machine has one of each.
     """
@@ -87,39 +74,6 @@ class Player(abc.ABC):
     def play(self, scenario: Scenario, like: Trace | None = None) -> Trace:
         """Play one scenario; what another player's run was made of (``like``: what was drawn, the order of
         notifications, the managed work's instants) holds here too, where this player has the choice."""
-
-
-def describe_notification(event: Notification) -> tuple[str, str]:
-    """(neighbour, text) of a notification: as ``ip monitor neigh`` has it, and NDA_PROBES and references."""
-    words = str(event).replace(f" dev {DEVICE}", "").split()
-    prefix = ""
-    if words[0] in ("Deleted", "miss"):
-        prefix = words.pop(0) + " "
-    if not event.state:
-        words.append("NONE")
-    if event.flags & NTF_EXT_VALIDATED:
-        words.append("extern_valid")
-    return words[0], f"{prefix}{' '.join(words[1:])} probes {event.probes} refcnt {event.refcnt}"
-
-
-def describe_frame(frame: bytes) -> tuple[str, str] | None:
-    """(neighbour, text) of a frame that the node sent: ARP, or one of the scenario's packets."""
-    to = "broadcast" if frame[:6] == BROADCAST else str(LinkAddress(frame[:6]))
-    fields = arp.parse(frame)
-    if not isinstance(fields, str):
-        op, spa, sha, tpa, tha = fields
-        sender, target = (".".join(map(str, ip)) for ip in (spa, tpa))
-        padding = "" if len(frame) == 42 else f" length {len(frame)}"
-        if op == arp.ARPOP_REPLY or spa == tpa:
-            kind = "reply" if op == arp.ARPOP_REPLY else "request"
-            return target, f"arp {kind} to {to} {sender} is-at {LinkAddress(sha)}{padding} {HOST_MARK}"
-        asks = "" if not any(tha) else f" tha {LinkAddress(tha)}"
-        return target, f"arp request to {to} tell {sender}{asks}{padding}"
-    if frame[12:14] == b"\x08\x00" and frame[ETH_HLEN + 9 : ETH_HLEN + 10] == b"\x11":
-        target = ".".join(map(str, frame[ETH_HLEN + 16 : ETH_HLEN + 20]))
-        payload = frame[ETH_HLEN + UDP_HEADERS :]
-        return target, f"packet {payload[:4].decode('ascii', 'replace')} to {to} octets {len(payload)}"
-    return None
 
 
 def write_traces(path: Path, traces: Mapping[str, Trace]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import select
 import socket
@@ -12,14 +13,16 @@ from types import TracebackType
 from typing import Final, NamedTuple
 
 from ...address import LinkAddress
-from ...core.constants import AF_INET
 from ...core.events import DelNeighbour, Miss, NewNeighbour, Notification
 from ...kernel.framing import messages
 from ...kernel.rtnetlink import NeighbourMessage, decode
 from ...kernel.uapi import RTNLGRP_NEIGH
+from ...link import bpf
+from ...wire.ethernet import ETH_HLEN, ETH_P_ARP, ETH_P_IPV6
+from ...wire.ipv6 import IPV6_HLEN
 from ..namespace import Namespace
+from .describe import describe_frame
 from .model import DEVICE
-from .trace import describe_frame
 
 __all__ = ["Seen", "Watch", "as_notification"]
 
@@ -28,9 +31,47 @@ _SOL_NETLINK: Final = 270
 _NETLINK_ADD_MEMBERSHIP: Final = 1
 _SO_TIMESTAMPNS: Final = 35
 _SO_RCVBUFFORCE: Final = 33
+_SO_ATTACH_FILTER: Final = 26
 _TIMESPEC: Final = struct.Struct("=qq")
 _JIFFY: Final = 0.004
 _BUFFER: Final = 1 << 22
+
+_ARP_REPLY: Final = 0x0002
+_ICMPV6_OF_THE_LINK: Final = 0x3AFF
+"""Next header and hop limit."""
+_ADVERTISEMENT: Final = 0x8800
+"""Type and code."""
+
+
+def _outgoing(*, answers: bool) -> bpf.Program:
+    """The filter that takes, of what leaves, answers for own addresses, or all else.
+
+    What comes in would wake us before what it causes, and then both would be read together. And a
+    notification stands between the packets that it follows and the answer that follows it: each has a
+    socket of its own, and the order in which they became readable is the order in which they were made.
+    """
+    rest, answer, nothing = 11, 12, 13
+    return tuple(
+        bpf.Instruction(code, jt and jt - place - 1, jf and jf - place - 1, k)
+        for place, (code, jt, jf, k) in enumerate(
+            (
+                (bpf.LOAD_WORD, 0, 0, bpf.PACKET_TYPE),
+                (bpf.JUMP_EQUAL, 2, nothing, bpf.PACKET_OUTGOING),
+                (bpf.LOAD_HALF, 0, 0, 12),
+                (bpf.JUMP_EQUAL, 4, 6, ETH_P_ARP),
+                (bpf.LOAD_HALF, 0, 0, ETH_HLEN + 6),
+                (bpf.JUMP_EQUAL, answer, rest, _ARP_REPLY),
+                (bpf.JUMP_EQUAL, 7, rest, ETH_P_IPV6),
+                (bpf.LOAD_HALF, 0, 0, ETH_HLEN + 6),
+                (bpf.JUMP_EQUAL, 9, rest, _ICMPV6_OF_THE_LINK),
+                (bpf.LOAD_HALF, 0, 0, ETH_HLEN + IPV6_HLEN),
+                (bpf.JUMP_EQUAL, answer, rest, _ADVERTISEMENT),
+                (bpf.RETURN, 0, 0, 0 if answers else bpf.WHOLE_FRAME),
+                (bpf.RETURN, 0, 0, bpf.WHOLE_FRAME if answers else 0),
+                (bpf.RETURN, 0, 0, 0),
+            )
+        )
+    )
 
 
 class Seen(NamedTuple):
@@ -42,10 +83,10 @@ class Seen(NamedTuple):
 
 
 class Watch:
-    """A capture of what a device sends, and a member of RTNLGRP_NEIGH.
+    """Captures of what a device sends, and a member of RTNLGRP_NEIGH.
 
-    The capture sees a frame inside the call that sends it. Between the two sockets the order is that in
-    which they became readable.
+    A capture sees a frame inside the call that sends it. Between the sockets the order is that in which they
+    became readable.
 
     Attributes:
         blurred: we came too late to see the order of some frame and notifications.
@@ -57,7 +98,6 @@ class Watch:
         self.beats: list[float] = []
         self.blurred: bool = False
         self._clocks = time.time() - time.monotonic()
-        self._others: list[socket.socket] = []
         self._stack = contextlib.ExitStack()
         self._epoll = self._stack.enter_context(select.epoll())
         self._monitor = self._stack.enter_context(node.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
@@ -65,14 +105,19 @@ class Watch:
         self._monitor.bind((0, 0))
         self._monitor.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, RTNLGRP_NEIGH)
         self.add(self._monitor)
-        self._capture = self._open_capture(node, device, _ETH_P_ALL)
+        captures = [self._open_capture(node, device, answers=answers) for answers in (False, True)]
+        self._captures = {capture.fileno(): capture for capture in captures}
         self._metronome: socket.socket | None = None
 
-    def _open_capture(self, node: Namespace, device: str, protocol: int) -> socket.socket:
+    def _open_capture(self, node: Namespace, device: str, *, answers: bool) -> socket.socket:
         capture = self._stack.enter_context(node.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
         capture.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         capture.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        capture.bind((device, protocol))
+        program = _outgoing(answers=answers)
+        code = ctypes.create_string_buffer(bpf.encode(program))
+        place = struct.pack("@HP", len(program), ctypes.addressof(code))
+        capture.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, place)
+        capture.bind((device, _ETH_P_ALL))
         self.add(capture)
         return capture
 
@@ -83,7 +128,7 @@ class Watch:
 
     def listen_to_beats(self, node: Namespace, device: str) -> None:
         """Note when the first probe of an entry of this device leaves that nothing but managed work uses."""
-        self._metronome = self._open_capture(node, device, _ETH_P_ALL)
+        self._metronome = self._open_capture(node, device, answers=False)
 
     def __enter__(self) -> Watch:
         return self
@@ -98,13 +143,14 @@ class Watch:
         found: list[Seen] = []
         told = 0
         for descriptor, _ in self._epoll.poll(seconds):
+            before = len(found)
             if descriptor == self._monitor.fileno():
                 self._read_monitor(found)
-                told = len(found)
-            elif descriptor == self._capture.fileno():
-                self._read_capture(found)
+                told = len(found) - before
+            elif descriptor in self._captures:
+                self._read_capture(self._captures[descriptor], found)
                 # Which of the notifications the frame came after cannot be told any more.
-                self.blurred = self.blurred or 1 < told < len(found)
+                self.blurred = self.blurred or (told > 1 and len(found) > before)
             elif self._metronome is not None and descriptor == self._metronome.fileno():
                 self.beats.extend(when - _JIFFY for when, _ in self._frames(self._metronome))
         return found
@@ -120,15 +166,11 @@ class Watch:
                 continue
             for message in messages(data):
                 entry = decode(message)
-                if (
-                    isinstance(entry, NeighbourMessage)
-                    and entry.index == self._index
-                    and entry.family == AF_INET
-                ):
+                if isinstance(entry, NeighbourMessage) and entry.index == self._index:
                     found.append(Seen(now, as_notification(entry, now), None))
 
-    def _read_capture(self, found: list[Seen]) -> None:
-        for when, frame in self._frames(self._capture):
+    def _read_capture(self, capture: socket.socket, found: list[Seen]) -> None:
+        for when, frame in self._frames(capture):
             described = describe_frame(frame)
             if described is not None:
                 found.append(Seen(when, None, described))
@@ -137,16 +179,15 @@ class Watch:
         found: list[tuple[float, bytes]] = []
         while True:
             try:
-                frame, control, _, address = capture.recvmsg(2048, 64)
+                frame, control, _, _ = capture.recvmsg(2048, 64)
             except BlockingIOError:
                 return found
             except OSError as error:
                 if error.errno != errno.ENETDOWN:
                     raise
                 continue
-            if address[2] == socket.PACKET_OUTGOING:
-                seconds, nanoseconds = _TIMESPEC.unpack(control[0][2][: _TIMESPEC.size])
-                found.append((seconds + nanoseconds / 1e9 - self._clocks, frame))
+            seconds, nanoseconds = _TIMESPEC.unpack(control[0][2][: _TIMESPEC.size])
+            found.append((seconds + nanoseconds / 1e9 - self._clocks, frame))
 
 
 def as_notification(entry: NeighbourMessage, now: float) -> Notification:

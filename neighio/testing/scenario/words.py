@@ -1,13 +1,17 @@
-"""The words of a scenario: frames, ``ip neigh`` commands, addresses; each refused with what was expected."""
+"""The words of a scenario: addresses, packets, ``ip neigh`` commands; each refused with what was expected."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
-from ...address import LinkAddress, parse_ip
+from ...address import LinkAddress, format_ip, parse_ip
 from ...core.constants import (
+    AF_INET,
+    AF_INET6,
+    KEY_LEN,
     NLM_F_APPEND,
     NLM_F_CREATE,
     NLM_F_EXCL,
@@ -23,16 +27,29 @@ from ...core.constants import (
     NUD_PERMANENT,
 )
 from ...errors import InvalidAddress
-from ...wire import arp
-from ...wire.ethernet import BROADCAST
-from .model import NODE_LLADDR, PEER_LLADDR, Admin, Answer, Confirm, Inject, Mute, Send
+from ...wire.ipv6 import is_link_local
+from .model import Admin, Confirm, RouteChange, Send
 
-__all__ = ["parse_admin", "parse_confirm", "parse_interface", "parse_ipv4", "parse_peer", "parse_send"]
+__all__ = [
+    "own_address",
+    "parse_address",
+    "parse_admin",
+    "parse_confirm",
+    "parse_count",
+    "parse_interface",
+    "parse_lladdr",
+    "parse_octets",
+    "parse_options",
+    "parse_pairs",
+    "parse_route",
+    "parse_seconds",
+    "parse_send",
+]
 
 NETWORK: Final = "198.51.100"
+NETWORK6: Final = "2001:db8::"
 CARD: Final = "02:00:00:00:00"
 OCTETS: Final = 32
-AFTER: Final = 0.001
 
 VERBS: Final = {
     "add": NLM_F_CREATE | NLM_F_EXCL,
@@ -52,15 +69,32 @@ STATES: Final = {"none": 0, **{name.lower(): state for state, name in NUD_NAMES.
 _T = TypeVar("_T")
 
 
-def parse_ipv4(text: str) -> bytes:
-    """An IPv4 address; ".7" is 198.51.100.7."""
+_SHORT_IPV6: Final = re.compile(r"6\.([0-9a-f]{1,4})")
+
+
+def parse_address(text: str, family: int | None = None) -> bytes:
+    """An IP address, of one family or of either; ".7" is 198.51.100.7 and "6.7" is 2001:db8::7."""
+    short = _SHORT_IPV6.fullmatch(text)
+    written = NETWORK6 + short[1] if short else NETWORK + text if text.startswith(".") else text
     try:
-        ip, zone = parse_ip(NETWORK + text if text.startswith(".") else text)
+        ip, zone = parse_ip(written)
     except InvalidAddress:
         ip, zone = b"", None
-    if len(ip) != 4 or zone:
-        raise ValueError(f'{text!r}: expected an IPv4 address, or ".7" for {NETWORK}.7')
+    if zone or len(ip) not in KEY_LEN.values() or (family is not None and len(ip) != KEY_LEN[family]):
+        ipv4 = f'an IPv4 address, or ".7" for {NETWORK}.7'
+        ipv6 = f'an IPv6 address without zone, or "6.7" for {NETWORK6}7'
+        expected = {AF_INET: ipv4, AF_INET6: ipv6}.get(family or 0, f"{ipv4}; {ipv6}")
+        raise ValueError(f"{text!r}: expected {expected}")
     return ip
+
+
+def own_address(own: Iterable[bytes], other: bytes) -> bytes:
+    """Which of the node's addresses has to do with ``other``: the first of its family, in IPv6 the first
+    link-local one for a link-local address and the first global one for others; all zeros without any."""
+    candidates = [ip for ip in own if len(ip) == len(other)]
+    if len(other) == KEY_LEN[AF_INET6]:
+        candidates.sort(key=lambda ip: is_link_local(ip) != is_link_local(other))
+    return candidates[0] if candidates else bytes(len(other))
 
 
 def parse_lladdr(text: str) -> LinkAddress:
@@ -76,14 +110,35 @@ def parse_lladdr(text: str) -> LinkAddress:
 
 def parse_interface(text: str) -> str:
     """An address with its prefix length, written out."""
+    ip, length = _prefix(text)
+    return f"{format_ip(ip)}/{length}"
+
+
+def _prefix(text: str) -> tuple[bytes, int]:
     address, slash, length = text.partition("/")
-    ip = parse_ipv4(address)
-    if not slash or not length.isdigit() or int(length) > 32:
-        raise ValueError(f'{text!r}: expected an address with its prefix length, as ".9/24"')
-    return f"{'.'.join(map(str, ip))}/{length}"
+    ip = parse_address(address)
+    if not slash or not length.isdigit() or int(length) > 8 * len(ip):
+        raise ValueError(f'{text!r}: expected an address with its prefix length, as ".9/24" or "6.9/64"')
+    return ip, int(length)
 
 
-def _pairs(words: list[str], readers: dict[str, Callable[[str], _T]]) -> dict[str, _T]:
+def parse_route(text: str, *, add: bool = True) -> RouteChange:
+    """``PREFIX [via IP]``: a route through the node's device."""
+    match text.split():
+        case [prefix]:
+            gateway = None
+        case [prefix, "via", via]:
+            gateway = format_ip(parse_address(via))
+        case _:
+            raise ValueError(f'{text!r}: expected PREFIX or PREFIX via IP, as "203.0.113.0/24 via .9"')
+    ip, length = _prefix(prefix)
+    host = 8 * len(ip) - length
+    network = (int.from_bytes(ip, "big") >> host << host).to_bytes(len(ip), "big")
+    return RouteChange(add, f"{format_ip(network)}/{length}", gateway)
+
+
+def parse_pairs(words: Iterable[str], readers: dict[str, Callable[[str], _T]]) -> dict[str, _T]:
+    """Words of the form NAME=VALUE, each name at most once."""
     found: dict[str, _T] = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -94,75 +149,18 @@ def _pairs(words: list[str], readers: dict[str, Callable[[str], _T]]) -> dict[st
     return found
 
 
-def _destination(text: str) -> LinkAddress:
-    if text == "unicast":
-        return NODE_LLADDR
-    return LinkAddress(BROADCAST) if text == "broadcast" else parse_lladdr(text)
-
-
-def parse_peer(text: str, node_ip: bytes) -> Inject | Answer | Mute:
-    """``arp request|reply spa= sha= tpa= tha= to= src=``, ``answers IP [as LLADDR] [after S]``,
-    ``mute [IP]``, ``raw OCTETS``.
-
-    Left out: ``sha`` is the peer's, ``tpa`` the node's, ``tha`` zeros in a request and the node's in a
-    reply, ``to`` broadcast in a request and unicast (to the node) in a reply, ``src`` is ``sha``.
-    """
-    match text.split():
-        case ["arp", ("request" | "reply") as op, *rest]:
-            reply = op == "reply"
-            addresses: dict[str, bytes] = _pairs(
-                rest,
-                {
-                    "spa": parse_ipv4,
-                    "sha": parse_lladdr,
-                    "tpa": parse_ipv4,
-                    "tha": parse_lladdr,
-                    "to": _destination,
-                    "src": parse_lladdr,
-                },
-            )
-            if "spa" not in addresses:
-                raise ValueError(f"{text!r}: expected spa=, who sends")
-            sha = addresses.get("sha", PEER_LLADDR)
-            return Inject(
-                arp.build(
-                    arp.ARPOP_REPLY if reply else arp.ARPOP_REQUEST,
-                    addresses["spa"],
-                    sha,
-                    addresses.get("tpa", node_ip),
-                    addresses.get("tha", NODE_LLADDR if reply else bytes(6)),
-                    dst=addresses.get("to", NODE_LLADDR if reply else BROADCAST),
-                    src=addresses.get("src", sha),
-                )
-            )
-        case ["raw", *octets]:
-            return Inject(_octets("".join(octets)))
-        case ["answers", ip, *rest]:
-            options = _options(rest, ("as", "after"))
-            lladdr = parse_lladdr(options["as"]) if "as" in options else PEER_LLADDR
-            return Answer(parse_ipv4(ip), lladdr, _seconds(options.get("after", str(AFTER))))
-        case ["mute"]:
-            return Mute(None)
-        case ["mute", ip]:
-            return Mute(parse_ipv4(ip))
-        case _:
-            raise ValueError(
-                f"{text!r}: expected arp request ..., arp reply ..., raw OCTETS, "
-                "answers IP [as LLADDR] [after S], mute [IP]"
-            )
-
-
-def _octets(text: str) -> bytes:
+def parse_octets(text: str, least: int = 0) -> bytes:
+    """Octets in hexadecimal, at least so many."""
     try:
-        frame = bytes.fromhex(text)
+        octets = bytes.fromhex(text)
     except ValueError:
-        frame = b""
-    if len(frame) < 14:
-        raise ValueError(f"{text!r}: expected at least 14 octets in hexadecimal")
-    return frame
+        octets = b""
+    if len(octets) < max(least, 1):
+        raise ValueError(f"{text!r}: expected at least {max(least, 1)} octets in hexadecimal")
+    return octets
 
 
-def _options(words: list[str], known: tuple[str, ...]) -> dict[str, str]:
+def parse_options(words: list[str], known: tuple[str, ...]) -> dict[str, str]:
     """Words in pairs, name and value."""
     found = dict(zip(words[::2], words[1::2], strict=False))
     if len(words) % 2 or len(found) != len(words) // 2 or not found.keys() <= set(known):
@@ -172,7 +170,8 @@ def _options(words: list[str], known: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _seconds(text: str) -> float:
+def parse_seconds(text: str) -> float:
+    """Seconds, less than an hour."""
     try:
         seconds = float(text)
     except ValueError:
@@ -182,31 +181,39 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _count(text: str, least: int, most: int) -> int:
+def parse_count(text: str, least: int, most: int) -> int:
+    """A whole number within bounds."""
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
         raise ValueError(f"{text!r}: expected a number from {least} to {most}")
     return int(text)
 
 
-def parse_send(text: str, node_ip: bytes) -> Send:
+def parse_send(text: str, own: Iterable[bytes]) -> Send:
     """``IP [count N] [octets N] [from IP] [confirm]``: UDP packets from the node."""
     ip, *rest = text.split() or [""]
     confirm = rest[-1:] == ["confirm"]
-    options = _options(rest[:-1] if confirm else rest, ("count", "octets", "from"))
+    options = parse_options(rest[:-1] if confirm else rest, ("count", "octets", "from"))
+    target, source = _ends(ip, options.get("from"), own)
     return Send(
-        parse_ipv4(ip),
-        parse_ipv4(options["from"]) if "from" in options else node_ip,
-        _count(options.get("count", "1"), 1, 1000),
-        _count(options.get("octets", str(OCTETS)), 4, 1472),
+        target,
+        source,
+        parse_count(options.get("count", "1"), 1, 1000),
+        parse_count(options.get("octets", str(OCTETS)), 4, 1452 if len(target) == 16 else 1472),
         confirm,
     )
 
 
-def parse_confirm(text: str, node_ip: bytes) -> Confirm:
+def parse_confirm(text: str, own: Iterable[bytes]) -> Confirm:
     """``IP [from IP]``."""
     ip, *rest = text.split() or [""]
-    options = _options(rest, ("from",))
-    return Confirm(parse_ipv4(ip), parse_ipv4(options["from"]) if "from" in options else node_ip)
+    return Confirm(*_ends(ip, parse_options(rest, ("from",)).get("from"), own))
+
+
+def _ends(ip: str, source: str | None, own: Iterable[bytes]) -> tuple[bytes, bytes]:
+    """Where a packet goes to and comes from."""
+    target = parse_address(ip)
+    family = AF_INET if len(target) == KEY_LEN[AF_INET] else AF_INET6
+    return target, own_address(own, target) if source is None else parse_address(source, family)
 
 
 def parse_admin(text: str, error: str | None) -> Admin:
@@ -226,20 +233,20 @@ def parse_admin(text: str, error: str | None) -> Admin:
         else:
             expected = ", ".join(("lladdr L", "nud STATE", "protocol N", *FLAGS))
             raise ValueError(f"{word!r}: expected one of {expected}")
-    values = _options(options, ("lladdr", "nud", "protocol"))
+    values = parse_options(options, ("lladdr", "nud", "protocol"))
     number = 0
     if error is not None:
         number = getattr(errno, error, 0)
         if not number:
             raise ValueError(f"{error!r}: expected an errno's name, as ENOENT")
     return Admin(
-        parse_ipv4(ip),
+        parse_address(ip),
         verb == "del",
         VERBS.get(verb, 0),
         parse_lladdr(values["lladdr"]) if "lladdr" in values else None,
         _state(values["nud"]) if "nud" in values else NUD_FAILED if verb == "del" else NUD_PERMANENT,
         flags,
-        _count(values.get("protocol", "0"), 0, 255),
+        parse_count(values.get("protocol", "0"), 0, 255),
         number,
     )
 
