@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -53,13 +53,16 @@ async def world(
     parameters: Mapping[str, float] | None = None,
     answers: bool = True,
     addresses: Iterable[str] = (PEER,),
+    families: Sequence[int] = (4, 6),
     **hooks: Any,
 ) -> AsyncIterator[World]:
     segment = Segment(trio.current_time)
     link = segment.attach(OURS, name="va")
     peer = ScriptedPeer(segment, THEIRS, addresses, delay=delay, answers=answers)
     device = neighio.Device(link, addresses=["198.51.100.1/24"], **hooks)
-    async with neighio.open_table(device, parameters=parameters, random=Random(1)) as table:
+    async with neighio.open_table(
+        device, families=families, parameters=parameters, random=Random(1)
+    ) as table:
         yield World(table, segment, link, peer)
 
 

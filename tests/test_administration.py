@@ -164,6 +164,12 @@ async def test_proxy_entries_are_data(autojump_clock: MockClock) -> None:
         with pytest.raises(FileNotFoundError):
             w.table.delete(ABSENT, proxy=True)
         assert w.table.arp.proxies() == []
+        with pytest.raises(OSError) as caught:
+            w.table.add("2001:db8::1", proxy=True)
+        assert caught.value.errno == errno.ENOBUFS
+        w.table.add("2001:db8::1", "va", proxy=True)
+        assert len(w.table.ndisc.proxies()) == 1
+    async with world(families=(4,)) as w:
         with pytest.raises(neighio.InvalidAddress, match="family"):
             w.table.add("2001:db8::1", proxy=True)
 
@@ -232,8 +238,14 @@ async def test_parameters_are_of_a_family_and_a_device_that_there_are(autojump_c
         for use in (w.table.parameters, w.table.set):
             with pytest.raises(neighio.InvalidAddress, match="'vx' is not attached"):
                 use("vx")
-            with pytest.raises(ValueError, match="family: 6 is not served"):
+            with pytest.raises(ValueError, match="family: 5 is neither 4 nor 6"):
+                use("va", 5)
+    async with world(families=(4,)) as w:
+        for use in (w.table.parameters, w.table.set):
+            with pytest.raises(neighio.InvalidAddress, match="family: this table does not serve IPv6"):
                 use("va", 6)
+        with pytest.raises(neighio.InvalidAddress, match="family: this table does not serve IPv6"):
+            w.table.ndisc.statistics()
 
 
 async def test_a_shorter_time_is_in_force_from_the_next_timer_on(autojump_clock: MockClock) -> None:

@@ -27,10 +27,10 @@ from neighio.core.constants import (
     NUD_REACHABLE,
     NUD_STALE,
 )
+from neighio.core.device import Address, Device
 from neighio.core.engine import Engine, Scope, device_scope, family_scope
 from neighio.core.events import Answer, Change, DelNeighbour, NewNeighbour, PacketFailed
 from neighio.core.neighbour import Neighbour
-from neighio.core.device import Address, Device
 from neighio.core.queue import Packet
 from neighio.driver import Driver, Outcome
 from neighio.errors import DeviceGone, InvalidAddress, PacketDropped, SubscriberOverflow, Unreachable
@@ -58,6 +58,8 @@ class StubLink:
         self.broadcast = BROADCAST
         self.flags = flags
         self.mtu = 1500
+        self.partial_checksum = False
+        self.groups: list[bytes] = []
         self.inbox: deque[bytes | Exception] = deque()
         self.errors: deque[Exception] = deque()
         self.sent: list[bytes] = []
@@ -76,6 +78,12 @@ class StubLink:
             raise self.errors.popleft()
         self.sent.append(frame)
         self.on_send(frame)
+
+    def join(self, group: bytes) -> None:
+        self.groups.append(group)
+
+    def leave(self, group: bytes) -> None:
+        self.groups.remove(group)
 
     async def wait_readable(self) -> None:
         raise AssertionError("the driver never waits")
@@ -157,8 +165,10 @@ class Shell:
         neighbour = self.engine.lookup(1, key, self.now)
         return None if neighbour is None else neighbour.nud_state
 
-    def subscribe(self, *, trace: bool = False, errors: bool = False, capacity: int = 1000) -> Subscription:
-        return self.driver.subscribe(trace=trace, errors=errors, capacity=capacity)
+    def subscribe(
+        self, *, trace: bool = False, errors: bool = False, conflicts: bool = False, capacity: int = 1000
+    ) -> Subscription:
+        return self.driver.subscribe(trace=trace, errors=errors, conflicts=conflicts, capacity=capacity)
 
 
 def answer(key: bytes = PEER, lladdr: bytes = THEIRS) -> bytes:
@@ -1050,8 +1060,7 @@ def test_delay_is_silent_but_traced() -> None:
 def test_a_packet_that_a_link_refuses_is_shown_to_who_asked_for_errors() -> None:
     shell = Shell()
     shell.add(state=NUD_PERMANENT)
-    errors = shell.driver.subscribe(trace=False, errors=True, capacity=8)
-    plain = shell.driver.subscribe(trace=False, errors=False, capacity=8)
+    errors, plain = shell.subscribe(errors=True), shell.subscribe()
     taken(errors), taken(plain)
     shell.link.errors.append(LinkBusy())
     neighbour, packet, _ = shell.send()

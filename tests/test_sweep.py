@@ -334,7 +334,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"interval": math.inf}, ValueError, "interval: inf is no number of seconds"),
     ({"network": "198.51.100.1/24"}, neighio.InvalidAddress, "network: .* has host bits set"),
     ({"network": "198.0.0.0/11"}, neighio.InvalidAddress, "network: 2097152 addresses, at most 1048576"),
-    ({"network": "2001:db8::/120"}, neighio.InvalidAddress, "network: .* family"),
+    ({"network": "2001:db8::/107"}, neighio.InvalidAddress, "network: 2097152 addresses, at most 1048576"),
     ({"network": 5}, neighio.InvalidAddress, "network: 5 is not an IP network"),
     ({"dev": "vx"}, neighio.InvalidAddress, "device: 'vx' is not attached"),
 ]
@@ -348,6 +348,14 @@ async def test_what_cannot_be_meant_is_refused_at_once(
         with pytest.raises(error, match=message):
             w.table.sweep(**{"network": NETWORK, **options})
         assert w.table.arp.statistics().allocs == 0
+
+
+async def test_a_network_of_a_family_that_the_table_does_not_serve_is_refused(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(families=(4,)) as w:
+        with pytest.raises(neighio.InvalidAddress, match=r"network: .* family that this table does not"):
+            w.table.sweep("2001:db8::/120")
 
 
 async def test_all_sweeps_together_are_bounded(

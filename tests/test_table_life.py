@@ -40,6 +40,7 @@ NEEDS_A_TABLE: list[tuple[str, Callable[[NeighbourTable], Any]]] = [
     ("parameters", lambda t: t.parameters()),
     ("statistics", lambda t: t.statistics()),
     ("arp", lambda t: t.arp),
+    ("ndisc", lambda t: t.ndisc),
 ]
 NAMES = [name for name, _ in NEEDS_A_TABLE]
 
@@ -401,7 +402,7 @@ async def test_a_table_that_cannot_start_says_why_by_itself(autojump_clock: Mock
 
 def test_a_table_checks_what_it_is_given_and_does_nothing_else() -> None:
     for refused, match in (
-        ({"families": (6,)}, "families: 6 is not served"),
+        ({"families": (5,)}, "families: 5 is not served"),
         ({"families": ()}, "families: none is given"),
         ({"parameters": {"nonsense": 1}}, "nonsense: no such parameter"),
         ({"parameters": {"retrans_time": -1}}, "retrans_time: -1 is out of range"),
@@ -451,7 +452,7 @@ def test_an_interrupt_does_not_reach_into_the_machine() -> None:
 
 async def test_a_fake_interface_is_a_device_like_any_other() -> None:
     """The packet link's own code below the table, without privileges."""
-    interface = FakeInterface(name="fa")
+    interface = FakeInterface(name="fa", index=4711)
     link = open_packet_link(interface, socket_factory=interface.socket)
     async with neighio.open_table(neighio.Device(link, addresses=["198.51.100.1/24"])) as table:
         assert table.devices["fa"].lladdr == interface.lladdr

@@ -156,8 +156,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"ip": None}, "ip: None is not an IP address"),
     ({"ip": "0.0.0.0"}, "ip: the unspecified address is nobody's"),
     ({"ip": "::"}, "ip: the unspecified address is nobody's"),
-    ({"ip": "fe80::1"}, "ip: fe80::1 is of a family that this table does not serve"),
-    ({"ip": "fe80::1%va"}, "ip: fe80::1 is of a family that this table does not serve"),
     ({"ip": "fe80::1%vb", "dev": "va"}, "zone 'vb' contradicts device 'va'"),
     ({"ip": "fe80::1%"}, "ip: 'fe80::1%' has no valid zone"),
     ({"ip": "198.51.100.2%va"}, "ip: '198.51.100.2%va' has no valid zone"),
@@ -170,7 +168,18 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 async def test_what_cannot_be_meant_is_refused_and_changes_nothing(
     arguments: dict[str, Any], message: str, autojump_clock: MockClock
 ) -> None:
-    async with world() as w:
+    await refused_by_every_call(arguments, message)
+
+
+@pytest.mark.parametrize("ip", ["fe80::1", "fe80::1%va", "2001:db8::7"])
+async def test_a_family_that_the_table_does_not_serve_is_refused(ip: str, autojump_clock: MockClock) -> None:
+    bare = ip.partition("%")[0]
+    message = f"ip: {bare} is of a family that this table does not serve"
+    await refused_by_every_call({"ip": ip}, message, families=(4,))
+
+
+async def refused_by_every_call(arguments: dict[str, Any], message: str, **options: Any) -> None:
+    async with world(**options) as w:
         table = w.table
         before = (table.arp.statistics(), table.statistics())
         for use in (
@@ -299,6 +308,9 @@ async def test_the_first_hop_is_the_address_itself_on_the_link(autojump_clock: M
     async with world() as w:
         assert await w.table.first_hop(PEER) == ("va", PEER)
         assert await w.table.first_hop("203.0.113.1") is None
-        for own in ("198.51.100.1", "0.0.0.0", "2001:db8::1", "nobody"):
+        for own in ("198.51.100.1", "0.0.0.0", "::", "nobody"):
             with pytest.raises(neighio.InvalidAddress, match=r"^ip: "):
                 await w.table.first_hop(own)
+    async with world(families=(4,)) as w:
+        with pytest.raises(neighio.InvalidAddress, match=r"^ip: 2001:db8::1 is of a family"):
+            await w.table.first_hop("2001:db8::1")

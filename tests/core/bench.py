@@ -36,6 +36,7 @@ from neighio.core.constants import (
     NUD_STALE,
     nud_state_name,
 )
+from neighio.core.device import Address, Device
 from neighio.core.engine import Engine, device_scope
 from neighio.core.events import (
     Change,
@@ -49,7 +50,6 @@ from neighio.core.events import (
     Verified,
 )
 from neighio.core.neighbour import Neighbour
-from neighio.core.device import Address, Device
 from neighio.core.queue import Packet
 
 DEVICE = 7

@@ -10,8 +10,11 @@ import os
 
 import pytest
 
+from neighio.address import LinkAddress
 from neighio.core.admin import new_neighbour
 from neighio.core.constants import (
+    AF_INET,
+    IFF_LOWER_UP,
     IFF_POINTOPOINT,
     IFF_UP,
     NLM_F_APPEND,
@@ -41,7 +44,8 @@ from neighio.core.constants import (
     NUD_VALID,
     nud_state_name,
 )
-from neighio.core.device import Address
+from neighio.core.device import Address, Device
+from neighio.core.engine import Engine
 from neighio.errors import AdminError, InvalidAddress, Unreachable
 from neighio.testing.simulation import Simulation
 
@@ -462,13 +466,14 @@ def test_excl_is_judged_before_create_is_missed() -> None:
 
 @pytest.mark.parametrize("device", [True, False])
 def test_a_family_that_the_table_does_not_serve_is_refused_before_anything(device: bool) -> None:
-    sim = quiet_node()
-    index = sim.device("va").index if device else None
+    engine = Engine(families=(AF_INET,))
+    engine.attach(Device("va", 3, LinkAddress(OWN), flags=IFF_UP | IFF_LOWER_UP), 0.0)
+    index = 3 if device else None
     key = bytes.fromhex("20010db8" + "00" * 11 + "07")
     with pytest.raises(InvalidAddress, match=r"^ip: 2001:db8::7 is of a family"):
-        sim.engine.new_neighbour(index, key, sim.now)
+        engine.new_neighbour(index, key, 0.0)
     with pytest.raises(InvalidAddress, match=r"^ip: 2001:db8::7 is of a family"):
-        sim.engine.delete_neighbour(index, key, sim.now)
+        engine.delete_neighbour(index, key, 0.0)
 
 
 def test_an_unknown_device_is_refused_before_anything() -> None:

@@ -17,9 +17,9 @@ from neighio.core.constants import (
     NUD_NONE,
     NUD_STALE,
 )
+from neighio.core.device import Address, Device
 from neighio.core.engine import Engine
 from neighio.core.events import Transmit
-from neighio.core.device import Address, Device
 from neighio.core.queue import Packet
 from neighio.testing.simulation import Simulation
 

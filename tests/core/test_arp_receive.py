@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scapy.utils import RawPcapReader
 
+from neighio.core import ndisc
 from neighio.core.arp import DROP_REASONS
 from neighio.core.constants import (
     NLM_F_CREATE,
@@ -22,8 +23,8 @@ from neighio.core.constants import (
     RT_SCOPE_HOST,
     RT_SCOPE_LINK,
 )
-from neighio.core.events import Transmit
 from neighio.core.device import Address
+from neighio.core.events import Transmit
 from neighio.core.node import Route
 from neighio.testing.simulation import Simulation
 from neighio.wire import arp
@@ -492,7 +493,7 @@ def test_no_capture_raises_or_makes_a_client_speak_and_what_is_dropped_is_counte
     assert names
     for name in names:
         sim = played(name)
-        assert set(drops(sim)) <= {*DROP_REASONS, "ethertype"}, name
+        assert set(drops(sim)) <= {*DROP_REASONS, *ndisc.DROP_REASONS, "ethertype"}, name
         assert sent(sim) == [], name
 
 

@@ -33,8 +33,8 @@ from neighio.core.constants import (
     RTN_MULTICAST,
     RTN_UNICAST,
 )
-from neighio.core.engine import Engine
 from neighio.core.device import Address, Device
+from neighio.core.engine import Engine
 from neighio.core.queue import Packet
 from neighio.errors import AdminError, DeviceGone, NeighioError, TableFull
 from neighio.testing.segment import ScriptedPeer

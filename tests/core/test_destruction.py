@@ -26,9 +26,9 @@ from neighio.core.constants import (
     NUD_REACHABLE,
     NUD_STALE,
 )
+from neighio.core.device import Address
 from neighio.core.events import Change, DelNeighbour, NewNeighbour, PacketFailed, Settled
 from neighio.core.neighbour import Neighbour
-from neighio.core.device import Address
 from neighio.core.proxy import find_proxy
 from neighio.errors import AdminError, DeviceGone, Unreachable
 from neighio.testing.segment import MemoryLink, ScriptedPeer

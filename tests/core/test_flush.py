@@ -27,10 +27,10 @@ from neighio.core.constants import (
     NUD_STALE,
     NUD_VALID,
 )
+from neighio.core.device import Address, Device
 from neighio.core.engine import Engine, device_scope, family_scope
 from neighio.core.events import DelNeighbour, NewNeighbour, Settled, Transmit, Verified
 from neighio.core.neighbour import Neighbour
-from neighio.core.device import Address, Device
 from neighio.core.queue import Packet
 from neighio.errors import AdminError, DeviceGone, Unreachable
 from neighio.testing.segment import ScriptedPeer

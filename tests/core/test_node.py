@@ -6,6 +6,7 @@ import pytest
 
 from neighio.core.constants import (
     AF_INET,
+    AF_INET6,
     IFA_F_SECONDARY,
     IFF_LOOPBACK,
     IFF_LOWER_UP,
@@ -25,6 +26,7 @@ from neighio.core.device import Address, Device, in_prefix, parse_interface
 from neighio.core.node import Node, Route
 from neighio.core.switches import SWITCHES, check_switches
 from neighio.errors import InvalidAddress
+from neighio.testing.simulation import Simulation
 
 from .helpers import OWN, node
 
@@ -354,58 +356,144 @@ def test_families_have_routes_of_their_own() -> None:
 
 # -- switches: how "all" and the device combine
 
-# switch               all, device -> in force
+# What is in force where "all" and then the device are set to these; None: "all" is each device, and the device
+# was set last.
 COMBINATIONS = {
-    "arp_accept":          [(0, 0, 0), (0, 2, 2), (1, 0, 1), (2, 1, 2)],
-    "arp_announce":        [(0, 0, 0), (0, 2, 2), (1, 0, 1), (2, 1, 2)],
-    "arp_ignore":          [(0, 0, 0), (0, 8, 8), (3, 1, 3), (1, 2, 2)],
-    "arp_filter":          [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
-    "drop_gratuitous_arp": [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
-    "route_localnet":      [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
-    "arp_evict_nocarrier": [(1, 1, 1), (0, 1, 0), (1, 0, 0), (0, 0, 0)],
+    AF_INET: {
+        "arp_accept":          [(0, 0, 0), (0, 2, 2), (1, 0, 1), (2, 1, 2)],
+        "arp_announce":        [(0, 0, 0), (0, 2, 2), (1, 0, 1), (2, 1, 2)],
+        "arp_evict_nocarrier": [(1, 1, 1), (0, 1, 0), (1, 0, 0), (0, 0, 0)],
+        "arp_filter":          [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
+        "arp_ignore":          [(0, 0, 0), (0, 8, 8), (3, 1, 3), (1, 2, 2)],
+        "arp_notify":          [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
+        "drop_gratuitous_arp": [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
+        "forwarding":          None,
+        "proxy_arp":           [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
+        "proxy_arp_pvlan":     [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
+        "route_localnet":      [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
+    },
+    AF_INET6: {
+        "accept_ra":                    None,
+        "accept_redirects":             None,
+        "accept_untracked_na":          None,
+        "dad_transmits":                None,
+        "disable_ipv6":                 None,
+        "drop_unicast_in_l2_multicast": None,
+        "drop_unsolicited_na":          None,
+        "enhanced_dad":                 [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
+        "force_tllao":                  None,
+        "forwarding":                   None,
+        "ndisc_evict_nocarrier":        [(1, 1, 1), (0, 1, 0), (1, 0, 0), (0, 0, 0)],
+        "ndisc_notify":                 [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
+        "ndisc_tclass":                 None,
+        "optimistic_dad":               [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
+        "proxy_ndp":                    [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
+        "suppress_frag_ndisc":          None,
+    },
 }  # fmt: skip
+ON = {
+    "accept_ra", "accept_redirects", "arp_evict_nocarrier", "dad_transmits", "enhanced_dad",
+    "ndisc_evict_nocarrier", "suppress_frag_ndisc",
+}  # fmt: skip
+"""The switches that are 1 to begin with; all others are 0."""
+
+NUMBER = {AF_INET: 4, AF_INET6: 6}
+EVERY_SWITCH = [(family, name) for family in COMBINATIONS for name in COMBINATIONS[family]]
 
 
 def test_every_switch_is_combined() -> None:
-    assert set(COMBINATIONS) == set(SWITCHES[AF_INET])
+    assert {family: set(rows) for family, rows in COMBINATIONS.items()} == {
+        family: set(switches) for family, switches in SWITCHES.items()
+    }
+
+
+def two_devices() -> Simulation:
+    sim = node()
+    sim.add_device("vb", "02:00:00:00:01:0a", [])
+    return sim
+
+
+def in_force(sim: Simulation, family: int, name: str, dev: str = "va") -> int:
+    return sim.engine.node.switch(sim.device(dev), family, name)
+
+
+@pytest.mark.parametrize(("family", "name"), EVERY_SWITCH)
+def test_a_switch_is_to_begin_with_what_it_is_in_the_kernel(family: int, name: str) -> None:
+    assert in_force(two_devices(), family, name) == (name in ON)
 
 
 @pytest.mark.parametrize(
-    ("name", "everywhere", "here", "in_force"),
-    [(name, *row) for name, rows in COMBINATIONS.items() for row in rows],
+    ("family", "name", "everywhere", "here", "found"),
+    [
+        (family, name, *row)
+        for family, rows in COMBINATIONS.items()
+        for name, combined in rows.items()
+        for row in combined or ()
+    ],
 )
 def test_a_switch_combines_what_holds_everywhere_and_here(
-    name: str, everywhere: int, here: int, in_force: int
+    family: int, name: str, everywhere: int, here: int, found: int
 ) -> None:
-    sim = node()
-    sim.add_device("vb", "02:00:00:00:01:0a", [])
-    default = sim.engine.node.switch(sim.device("vb"), AF_INET, name)
-    sim.set(None, **{name: everywhere})
-    sim.set("va", **{name: here})
+    sim = two_devices()
+    sim.set("va", NUMBER[family], **{name: here})
+    sim.set(None, NUMBER[family], **{name: everywhere})
 
-    assert sim.engine.node.switch(sim.device("va"), AF_INET, name) == in_force
-    assert default == (1 if name == "arp_evict_nocarrier" else 0)
+    assert in_force(sim, family, name) == found
 
 
-@pytest.mark.parametrize("name", SWITCHES[AF_INET])
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [(family, name) for family, name in EVERY_SWITCH if COMBINATIONS[family][name] is None],
+)
+@pytest.mark.parametrize("new", [0, 1])
+def test_a_switch_of_which_all_has_no_say_is_set_on_each_device_there_is_or_comes(
+    family: int, name: str, new: int
+) -> None:
+    sim = two_devices()
+    sim.set("va", NUMBER[family], **{name: 1 - new})
+    sim.set(None, NUMBER[family], **{name: new})
+    assert [in_force(sim, family, name, dev) for dev in ("va", "vb")] == [new, new]
+
+    sim.set("va", NUMBER[family], **{name: 1 - new})
+    sim.add_device("vc", "02:00:00:00:02:0a", [])
+    sim.add_device("vh", "02:00:00:00:03:0a", [], role="host")
+
+    assert [in_force(sim, family, name, dev) for dev in ("va", "vb", "vc", "vh")] == [1 - new, new, new, new]
+
+
+def test_a_switch_of_one_family_leaves_its_namesake_of_the_other_alone() -> None:
+    sim = two_devices()
+    sim.set("va", 6, forwarding=1)
+    sim.set(None, 4, forwarding=0)
+
+    assert (in_force(sim, AF_INET, "forwarding"), in_force(sim, AF_INET6, "forwarding")) == (0, 1)
+
+
+@pytest.mark.parametrize(("family", "name"), EVERY_SWITCH)
 @pytest.mark.parametrize("value", ["too much", -1, 0.5, "1", None])
-def test_a_switch_out_of_range_is_refused_by_name_and_nothing_changes(name: str, value: object) -> None:
+def test_a_switch_out_of_range_is_refused_by_name_and_nothing_changes(
+    family: int, name: str, value: object
+) -> None:
     if value == "too much":
-        value = SWITCHES[AF_INET][name].maximum + 1
+        value = SWITCHES[family][name].maximum + 1
     sim = node()
-    before = dict(sim.device("va").switches[AF_INET])
+    index = sim.device("va").index
+    before = dict(sim.device("va").switches[family])
+    locktime = sim.engine.parameters(index, family).locktime
+    others = {"arp_accept": 1} if family == AF_INET else {"accept_untracked_na": 1}
     with pytest.raises(ValueError, match=f"^{name}: .* out of range"):
-        sim.engine.set(
-            sim.device("va").index, AF_INET, {"locktime": 5.0, "arp_accept": 1, name: value}, sim.now
-        )
+        sim.engine.set(index, family, {"locktime": 5.0, **others, name: value}, sim.now)
 
-    assert sim.device("va").switches[AF_INET] == before
-    assert sim.engine.parameters(sim.device("va").index, AF_INET).locktime == 1.0
+    assert sim.device("va").switches[family] == before
+    assert sim.engine.parameters(index, family).locktime == locktime
 
 
-def test_an_unknown_switch_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"^rp_filter: no such switch"):
-        check_switches(AF_INET, {"rp_filter": 1})
+@pytest.mark.parametrize(
+    ("family", "name"), [(AF_INET, "rp_filter"), (AF_INET, "proxy_ndp"), (AF_INET6, "arp_accept")]
+)
+def test_an_unknown_switch_is_refused_by_name(family: int, name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name}: no such switch"):
+        check_switches(family, {name: 1})
 
 
 def test_a_bad_parameter_leaves_the_switches_beside_it_unset() -> None:

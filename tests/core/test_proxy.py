@@ -5,11 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from random import Random
 
 import pytest
 
-from neighio.core.cache import NeighbourCache, Services
 from neighio.core.constants import (
     AF_INET6,
     NLM_F_CREATE,
@@ -23,9 +21,8 @@ from neighio.core.constants import (
     NUD_PERMANENT,
     NUD_STALE,
 )
-from neighio.core.engine import Engine
 from neighio.core.device import Address, Device
-from neighio.core.node import Node
+from neighio.core.engine import Engine
 from neighio.core.proxy import ProxyEntry, add_proxy, delete_proxy, find_proxy
 from neighio.errors import AdminError
 
@@ -43,6 +40,7 @@ def engine() -> Engine:
     for name, index in (("va", VA), ("vb", VB)):
         made.attach(Device(name, index, bytes.fromhex(OWN.replace(":", "")), flags=0x11043), 50.0)
     made.add_address(VA, Address(bytes((198, 51, 100, 1)), 24), 50.0)
+    made.take_outputs()  # the groups that the devices joined
     return made
 
 
@@ -129,8 +127,7 @@ def test_an_entry_of_the_device_and_one_of_every_device_stand_beside_each_other(
 
 
 def test_an_ipv6_proxy_needs_a_device() -> None:
-    node = Node()
-    cache = NeighbourCache(AF_INET6, Services(node, Random(1), lambda when: when, 0.0))
+    cache = engine().caches[AF_INET6]
     with pytest.raises(AdminError) as caught:
         add_proxy(cache, bytes(15) + b"\7", 0, NTF_PROXY, 0, True)
 
