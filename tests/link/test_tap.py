@@ -255,12 +255,13 @@ async def test_waiting_ends_with_a_frame(scene: Scene) -> None:
 async def test_waiting_ends_when_the_device_goes_down(
     scene: Scene, goes_down: Callable[[Scene], None]
 ) -> None:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(scene.link.wait_readable)
-        await trio.testing.wait_all_tasks_blocked()
-        goes_down(scene)
-    with trio.testing.assert_checkpoints():
-        await scene.link.wait_readable()
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scene.link.wait_readable)
+            await trio.testing.wait_all_tasks_blocked()
+            goes_down(scene)
+        with trio.testing.assert_checkpoints():
+            await scene.link.wait_readable()
     assert scene.downs() == 1
 
 
@@ -284,10 +285,11 @@ async def test_a_second_waiter_is_refused_and_the_first_goes_on(scene: Scene) ->
 
 
 async def test_closing_wakes_the_waiter_and_everything_says_gone(scene: Scene) -> None:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(scene.link.wait_readable)
-        await trio.testing.wait_all_tasks_blocked()
-        await scene.link.aclose()
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scene.link.wait_readable)
+            await trio.testing.wait_all_tasks_blocked()
+            await scene.link.aclose()
     assert scene.device.closed
     calls: list[Callable[[], object]] = [
         scene.link.receive,
