@@ -92,7 +92,6 @@ class Driver:
         self.trouble = trouble
         self.observe = observe
         self.trace = trace
-        engine.services.tracing = trace
         self.links: dict[int, Link] = {}
         self.names: dict[str, Device] = {}
         self.subscriptions: list[Subscription] = []
@@ -106,6 +105,7 @@ class Driver:
         self._answer_sinks: dict[tuple[int, bytes], tuple[Callable[[Answer], None], ...]] = {}
         self._packet_sinks: dict[int, tuple[Callable[[Received], None], ...]] = {}
         self._pumping = False
+        self._follow_subscriptions()
 
     # -- waiters
 
@@ -224,18 +224,20 @@ class Driver:
             capacity=capacity,
         )
         self.subscriptions.append(subscription)
-        self._follow_trace()
+        self._follow_subscriptions()
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         if subscription in self.subscriptions:
             self.subscriptions.remove(subscription)
             subscription.closed = True
-            self._follow_trace()
+            self._follow_subscriptions()
             subscription.notice()
 
-    def _follow_trace(self) -> None:
-        self.engine.services.tracing = self.trace or any(s.trace for s in self.subscriptions)
+    def _follow_subscriptions(self) -> None:
+        services = self.engine.services
+        services.tracing = self.trace or any(s.trace for s in self.subscriptions)
+        services.telling = self.observe is not None or bool(self.subscriptions)
 
     # -- the way in
 

@@ -137,9 +137,10 @@ class Arp(NeighbourProtocol):
         if isinstance(fields, str):
             return fields
         op, sip, sha, tip, tha = fields
-        if tip[0] & 0xF0 == 0xE0:
+        first = tip[0]
+        if first & 0xF0 == 0xE0:
             return DROP_TARGET_MULTICAST
-        if tip[0] == 127 and not self.switch(device, "route_localnet"):
+        if first == 127 and not self.switch(device, "route_localnet"):
             return DROP_TARGET_LOOPBACK
         if sip == tip and self.switch(device, "drop_gratuitous_arp"):
             return DROP_GRATUITOUS
@@ -245,22 +246,27 @@ class Arp(NeighbourProtocol):
         cache = self.cache
         device = table.device
         row = cache.lookup(table, sip)
-        accept = self._accepts(device, sip)
-        if not row and not accept:
+        if not row and not self._accepts(device, sip):
             return
         reply = op == wire.ARPOP_REPLY
-        unicast = device.node.address_type(sip) == RTN_UNICAST
-        gratuitous = sip == tip and unicast and (not reply or tha == sha)
+        gratuitous = sip == tip and (not reply or tha == sha) and self._is_unicast(device, sip)
         if not row:
-            if not (gratuitous or (reply and unicast)):
+            if not (gratuitous or (reply and self._is_unicast(device, sip))):
                 return
             row = self.create(table, sip)
             if not row:
                 return
-        now = cache.services.now
-        override = gratuitous or now > cache.store.updated[row] + table.parms.locktime
-        state = NUD_REACHABLE if reply and to_us else NUD_STALE
+        state = NUD_STALE
+        if reply and to_us:
+            state = NUD_REACHABLE
+            if cache.nud.refresh(row, sha):
+                return
+        override = gratuitous or cache.services.now > cache.store.updated[row] + table.parms.locktime
         self.update(row, sha, state, NEIGH_UPDATE_F_OVERRIDE if override else 0)
+
+    @staticmethod
+    def _is_unicast(device: Device, ip: bytes) -> bool:
+        return device.node.address_type(ip) == RTN_UNICAST
 
     def _accepts(self, device: Device, sip: bytes) -> bool:
         """Whether arp_accept lets a stranger's message create an entry."""

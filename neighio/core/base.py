@@ -80,7 +80,7 @@ class EngineBase:
         return when if ticks is None else floor(when * ticks + 1e-6) / ticks
 
     def _at(self, now: float) -> None:
-        self.services.now = self._floor(now)
+        self.services.now = now if self._ticks_per_second is None else self._floor(now)
 
     def take_outputs(self) -> list[Output]:
         """Return what is to be done, in order, and forget it."""

@@ -68,6 +68,7 @@ class Services:
         "probed",
         "random",
         "rearmed",
+        "telling",
         "tracing",
     )
 
@@ -83,6 +84,8 @@ class Services:
         self.probed: dict[tuple[int, bytes], int] = {}
         # The devices whose packets somebody above asked for.
         self.listening: set[int] = set()
+        # Whether anybody listens to notifications.
+        self.telling: bool = True
         self.tracing: bool = False
         self.in_hook: bool = False
         self.atomic_notifications: bool = False
@@ -455,8 +458,9 @@ class NeighbourCache:
             )
 
     def notify(self, kind: type[NewNeighbour] | type[DelNeighbour] | type[Miss], row: int) -> None:
-        """Emit a snapshot of the entry as it is at this moment."""
-        self.outputs.append(self.snapshot(kind, row))
+        """Emit a snapshot of the entry as it is at this moment, if anybody listens."""
+        if self.services.telling:
+            self.outputs.append(self.snapshot(kind, row))
 
     def snapshot(
         self, kind: type[NewNeighbour] | type[DelNeighbour] | type[Miss], row: int

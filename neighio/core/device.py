@@ -126,6 +126,7 @@ class Device:
         "groups",
         "header",
         "hh_cache",
+        "in_force",
         "index",
         "lladdr",
         "mtu",
@@ -167,6 +168,10 @@ class Device:
         self.drops: dict[str, int] = {}
         self.switches: dict[int, dict[str, int]] = {
             family: {name: s.default for name, s in SWITCHES[family].items()} for family in SWITCHES
+        }
+        # What Node.refresh made of them and of "all", for whoever asks with each frame.
+        self.in_force: dict[int, dict[str, int]] = {
+            family: dict(own) for family, own in self.switches.items()
         }
 
     node: Node

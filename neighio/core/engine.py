@@ -238,7 +238,8 @@ class Engine(DeviceStimuli, NeighbourCalls):
             for table in cache.by_device.values():
                 table.parms.inherit(values)
         else:
-            self.devices[index].switches[family].update(switches)
+            device = self.devices[index]
+            device.node.set_here(device, family, switches)
             cache.by_device[index].parms.set(values)
         if "disable_ipv6" in switches:
             for disabled_now in self._disabled() - disabled:

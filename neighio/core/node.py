@@ -76,9 +76,19 @@ class Node:
 
     def switch(self, device: Device, family: int, name: str) -> int:
         """The value of a switch in force: what "all" and the device say, combined as the kernel does."""
-        combine = SWITCHES[family][name].combine
-        here = device.switches[family][name]
-        return here if combine is None else combine(self.everywhere[family][name], here)
+        return device.in_force[family][name]
+
+    def set_here(self, device: Device, family: int, changes: Mapping[str, int]) -> None:
+        """Change what a device says."""
+        device.switches[family].update(changes)
+        self._refresh(device, family)
+
+    def _refresh(self, device: Device, family: int) -> None:
+        everywhere, here = self.everywhere[family], device.switches[family]
+        device.in_force[family] = {
+            name: switch.combine(everywhere[name], here[name]) if switch.combine else here[name]
+            for name, switch in SWITCHES[family].items()
+        }
 
     def set_everywhere(self, family: int, changes: Mapping[str, int]) -> None:
         """Change what "all" says; a switch of which it has no say changes on every device, present or to
@@ -87,10 +97,9 @@ class Node:
         for device in self.devices.values():
             self._spread(device, family, changes)
 
-    @staticmethod
-    def _spread(device: Device, family: int, changes: Mapping[str, int]) -> None:
+    def _spread(self, device: Device, family: int, changes: Mapping[str, int]) -> None:
         alone = {name: value for name, value in changes.items() if SWITCHES[family][name].combine is None}
-        device.switches[family].update(alone)
+        self.set_here(device, family, alone)
 
     def add_device(self, device: Device) -> None:
         """Take a device in; one that is there already stays as it is."""

@@ -341,6 +341,20 @@ class Nud:
 
     # -- update: everything that was received or administered ends here
 
+    def refresh(self, row: int, lladdr: bytes) -> bool:
+        """Take an answer that says what is known of a REACHABLE entry: the everyday case of :meth:`update`,
+        and by its rules a stamp alone. Returns whether it was one."""
+        store = self.cache.store
+        if (
+            store.nud_state[row] != NUD_REACHABLE
+            or store.dead[row]
+            or lladdr != store.lladdr_of(row, len(lladdr))
+        ):
+            return False
+        store.confirmed[row] = self.services.now
+        self._proved(row, confirmed=True)
+        return True
+
     def update(self, row: int, lladdr: bytes | None, new: int, flags: int, stimulus: str = "evidence") -> int:
         """Apply what is known of an entry: an address or none, a state, NEIGH_UPDATE_F_* flags.
 

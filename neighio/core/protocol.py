@@ -82,7 +82,7 @@ class NeighbourProtocol:
 
     def switch(self, device: Device, name: str) -> int:
         """The value in force of one of the family's switches."""
-        return device.node.switch(device, self.family, name)
+        return device.in_force[self.family][name]
 
     def known_lladdr(self, row: int) -> LinkAddress | None:
         """The neighbour's link-layer address, None while the state has none."""
@@ -98,7 +98,8 @@ class NeighbourProtocol:
             return 0
 
     def update(self, row: int, lladdr: bytes | None, state: int, flags: int) -> None:
-        """Apply evidence from the wire to an entry."""
+        """Apply evidence from the wire to an entry, which is referenced meanwhile, as its notification
+        tells."""
         cache = self.cache
         cache.hold(row)
         cache.nud.update(row, lladdr, state, flags)
