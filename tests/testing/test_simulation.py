@@ -7,6 +7,7 @@ import pytest
 from neighio.address import LinkAddress
 from neighio.core.constants import (
     AF_INET,
+    AF_INET6,
     IFF_LOWER_UP,
     IFF_POINTOPOINT,
     IFF_UP,
