@@ -30,6 +30,7 @@ from .core.events import (
     Transmit,
     Verified,
 )
+from .core.hits import Hits
 from .core.neighbour import Neighbour
 from .core.parameters import Parameters
 from .core.queue import Packet
@@ -105,6 +106,8 @@ class Driver:
         self._answer_sinks: dict[tuple[int, bytes], tuple[Callable[[Answer], None], ...]] = {}
         self._packet_sinks: dict[int, tuple[Callable[[Received], None], ...]] = {}
         self._pumping = False
+        self.hits: dict[str | None, Hits] = {}
+        """The short way to a device's entries, by its name; by None where there is only one device."""
         self._follow_subscriptions()
 
     # -- waiters
@@ -162,6 +165,7 @@ class Driver:
         self._verifying.clear()
         self._claiming.clear()
         self._sending.clear()
+        self.hits.clear()
         for place in list(self._probes):
             self._abandon_probes(place, error)
         for token in tokens:
@@ -445,8 +449,9 @@ class Driver:
         device.neigh_setup = neigh_setup
         self.engine.attach(device, self.clock())
         self.links[link.index] = link
-        self.pump()
         self.names[device.name] = device
+        self._find_hits()
+        self.pump()
         self.arm(device_scope(link.index), self.engine.next_deadline(device_scope(link.index)))
         return device
 
@@ -456,6 +461,7 @@ class Driver:
         self.engine.detach(index, self.clock())
         self.names.pop(device.name, None)
         del self.links[index]
+        self._find_hits()
         self.pump()
         for place in [place for place in self._claiming if place[0] == index]:
             for token in self._claiming.pop(place):
@@ -495,9 +501,23 @@ class Driver:
         if device.up and carrier != device.carrier:
             engine.carrier(index, carrier, now)
         device.flags = flags
+        self._find_hits()
         self.pump()
         if falls:
             self._end_probes(index, f"{device.name} is down")
+
+    def _find_hits(self) -> None:
+        """Devices came, went or changed. Where one has hooks, which may be running, there is no short way."""
+        self.hits.clear()
+        devices = self.names.values()
+        if any(device.neigh_construct or device.neigh_setup for device in devices):
+            return
+        for device in devices:
+            hits = self.engine.hits(device.index, self.clock)
+            if hits is not None:
+                self.hits[device.name] = hits
+                if len(self.names) == 1:
+                    self.hits[None] = hits
 
     def place(self, ip: IPAddress, dev: str | None) -> tuple[int, bytes]:
         """Return the interface index and the packed address that a caller means.

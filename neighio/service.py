@@ -19,6 +19,7 @@ from .core.constants import AF_INET, AF_INET6, RT_SCOPE_LINK, RT_SCOPE_UNIVERSE
 from .core.device import Address
 from .core.device import Device as CoreDevice
 from .core.engine import Engine, Scope
+from .core.hits import Hits
 from .core.node import Route
 from .core.switches import SWITCHES
 from .device import AttachedDevice, Device
@@ -73,6 +74,8 @@ class TableService(Administration):
         self._random = random
         self._set_defaults(Engine(families=self._families), 0.0)
         self._state = "new"
+        # Where a call may begin before it asks for anything else: see Driver.hits.
+        self._hits: Mapping[str | None, Hits] = {}
         self._timers: dict[Scope, trio.CancelScope] = {}
         self._attached: dict[int, AttachedDevice] = {}
         # Interfaces that were removed, by name, with what a host wanted there.
@@ -102,11 +105,12 @@ class TableService(Administration):
             raise trio.BusyResourceError("the table is being served already")
         if self._state == "closed":
             raise trio.ClosedResourceError("the table was closed")
-        engine = Engine(now=trio.current_time(), random=self._random, families=self._families)
-        self._set_defaults(engine, trio.current_time())
-        self._driver = Driver(
-            engine, clock=trio.current_time, wake=wake, arm=self._arm, trouble=self._trouble
-        )
+        # The run's own clock, without trio's three calls on the way to it.
+        clock = trio.lowlevel.current_clock().current_time
+        engine = Engine(now=clock(), random=self._random, families=self._families)
+        self._set_defaults(engine, clock())
+        self._driver = Driver(engine, clock=clock, wake=wake, arm=self._arm, trouble=self._trouble)
+        self._hits = self._driver.hits
         self._state = "open"
         failure: BaseException | None = None
         try:

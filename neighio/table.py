@@ -95,6 +95,11 @@ class NeighbourTable(TableService):
             DeviceGone: the device is down.
             InvalidAddress: an address or a device that cannot be meant.
         """
+        hits = self._hits.get(dev)
+        if hits is not None:
+            lladdr = hits.connected(ip if isinstance(ip, bytes) else parse_ip(ip)[0])
+            if lladdr is not None:
+                return lladdr
         driver = self._check()
         index, key = driver.place(ip, dev)
         self._check_up(index)
@@ -260,6 +265,11 @@ class NeighbourTable(TableService):
         Raises:
             InvalidAddress
         """
+        hits = self._hits.get(dev)
+        if hits is not None:
+            found = hits.find(ip if isinstance(ip, bytes) else parse_ip(ip)[0])
+            if found is not None:
+                return found
         driver = self._check()
         index, key = driver.place(ip, dev)
         found = driver.engine.lookup(index, key, driver.clock())

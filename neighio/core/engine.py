@@ -8,7 +8,7 @@ scope's deadline: the trio shell and the simulation do.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from typing import Final
 
@@ -21,6 +21,7 @@ from .cache import DeviceTable, NeighbourCache
 from .calls import NeighbourCalls
 from .constants import AF_INET6, NUD_NONE, NUD_PERMANENT
 from .flush import continue_flush
+from .hits import Hits
 from .parameters import Parameters, check_parameters
 from .stimuli import DeviceStimuli
 from .switches import SWITCHES, check_switches
@@ -207,6 +208,13 @@ class Engine(DeviceStimuli, NeighbourCalls):
         if family not in self.caches:
             raise InvalidAddress(f"ip: {format_ip(key)} is of a family that this table does not serve")
         return self.caches[family], None
+
+    def hits(self, index: int, clock: Callable[[], float]) -> Hits | None:
+        """The short way to the entries of an attached device; None where all share one, or it is down."""
+        device = self.devices[index]
+        if device.loopback or device.point_to_point or not device.up:
+            return None
+        return Hits(self._tables(index), clock)
 
     # -- calls: parameters
 
