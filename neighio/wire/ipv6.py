@@ -105,7 +105,8 @@ DROP_IPV6_SOURCE_MULTICAST: Final = "ipv6_source_multicast"
 """The source is a group."""
 
 DROP_IPV6_EXTENSION: Final = "ipv6_extension"
-"""An extension header is cut off by the end of the packet, or is a second hop-by-hop header."""
+"""An extension header is cut off by the end of the packet, is a fragment header for the second time, or is
+a hop-by-hop header that does not come first."""
 
 DROP_IPV6_OPTION: Final = "ipv6_option"
 """A hop-by-hop or destination option does not fit, is of a kind that a node which does not know it must
@@ -250,6 +251,8 @@ def walk(frame: bytes, offset: int, end: int, next_header: int, dst: bytes) -> U
             return DROP_IPV6_EXTENSION
         first = False
         if next_header == IPPROTO_FRAGMENT:
+            if fragmented:
+                return DROP_IPV6_EXTENSION
             next_header = frame[offset]
             # 13 bits of offset, two reserved ones, and one that says that more follow.
             position = int.from_bytes(frame[offset + 2 : offset + 4], "big") & 0xFFF9

@@ -158,6 +158,11 @@ CHAINS: dict[str, tuple[tuple[tuple[int, bytes], ...], str | None]] = {
         ((FRAGMENT, fragment(0)), (HOPOPTS, PADDING)),
         ipv6.DROP_IPV6_EXTENSION,
     ),
+    "two fragment headers": (((FRAGMENT, fragment(0)),) * 2, ipv6.DROP_IPV6_EXTENSION),
+    "two fragment headers, others between": (
+        ((FRAGMENT, fragment(0)), (DSTOPTS, PADDING), (FRAGMENT, fragment(8))),
+        ipv6.DROP_IPV6_EXTENSION,
+    ),
     "routing, used up": (((ROUTING, routing(0, 0)),), None),
     "routing, longer": (((ROUTING, routing(0, 0, bytes(20))),), None),
     "routing, not used up": (((ROUTING, routing(0, 1, bytes(20))),), ipv6.DROP_IPV6_ROUTING_HEADER),
