@@ -12,10 +12,10 @@ us only frames of these. For another address it is one receiver of every protoco
 from __future__ import annotations
 
 import errno
+import selectors
 import struct
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -158,12 +158,22 @@ class PacketLink:
         self._facts = facts
         self._given_lladdr = lladdr
         self._sender = sender
-        self._receivers = deque(receivers)
+        self._receivers = tuple(receivers)
+        # Those that have something to say; asked for anew when it is empty.
+        self._ready: deque[Receiver] = deque()
+        # One descriptor to wait on, be there ever so many sockets.
+        self._selector = selectors.DefaultSelector()
+        for receiver in receivers:
+            self._selector.register(receiver.socket, selectors.EVENT_READ, receiver)
         self._selection = selection
         self._owing_down: set[Receiver] = set()
         self._received = self._dropped = 0
         self._waiting = False
         self._closed = False
+
+    def __del__(self) -> None:
+        # A selector is part of a cycle: its descriptor would wait for the collector.
+        self._selector.close()
 
     def __repr__(self) -> str:
         return f"<PacketLink {self.name} {self.lladdr.hex(':')}{' closed' if self._closed else ''}>"
@@ -232,36 +242,41 @@ class PacketLink:
     def receive(self) -> bytes | None:
         if self._closed:
             raise LinkGone(self.name)
-        receivers = self._receivers
-        for _ in range(len(receivers)):
-            receiver = receivers[0]
-            receivers.rotate(-1)
+        ready = self._ready
+        while ready or self._find_ready():
+            receiver = ready[0]
             try:
                 frame = receiver.receive()
             except BlockingIOError:
+                ready.popleft()
                 continue
             except OSError as error:
                 if error.errno == errno.ENETDOWN and self._was_reported(receiver):
                     continue
                 raise self._translated(error) from None
+            if len(ready) > 1:
+                # No socket is kept waiting by another's flood.
+                ready.rotate(-1)
             self.partial_checksum = receiver.partial_checksum
             return frame
         return None
 
+    def _find_ready(self) -> bool:
+        self._ready.extend(key.data for key, _ in self._selector.select(0))
+        return bool(self._ready)
+
     async def wait_readable(self) -> None:
         if self._waiting:
             raise trio.BusyResourceError(f"another task is waiting on {self.name}")
-        if self._closed:
+        if self._closed or self._ready:
             await trio.lowlevel.checkpoint()
             return
         self._waiting = True
         try:
-            if len(self._receivers) == 1:
-                await self._wait_for(self._receivers[0])
-                return
-            async with trio.open_nursery() as nursery:
-                for receiver in self._receivers:
-                    nursery.start_soon(self._wait_for, receiver, nursery.cancel_scope)
+            await trio.lowlevel.wait_readable(self._selector)
+        except trio.ClosedResourceError:
+            # It was closed meanwhile: receive says so.
+            await trio.lowlevel.checkpoint_if_cancelled()
         finally:
             self._waiting = False
 
@@ -271,8 +286,8 @@ class PacketLink:
             return
         self._closed = True
         sockets = [self._sender, *(receiver.socket for receiver in self._receivers)]
-        for receiver in self._receivers:
-            trio.lowlevel.notify_closing(receiver.socket)
+        trio.lowlevel.notify_closing(self._selector)
+        self._selector.close()
 
         def close() -> None:
             while sockets:
@@ -296,15 +311,6 @@ class PacketLink:
                 self._received += packets - drops
                 self._dropped += drops
         return PacketLinkStatistics(self._received, self._dropped, int(self._waiting))
-
-    async def _wait_for(self, receiver: Receiver, then_cancel: trio.CancelScope | None = None) -> None:
-        # The link may be closed before the wait begins, too: receive says so.
-        if not self._closed:
-            with suppress(trio.ClosedResourceError):
-                await trio.lowlevel.wait_readable(receiver.socket)
-        if then_cancel is not None:
-            then_cancel.cancel()
-        await trio.lowlevel.checkpoint_if_cancelled()
 
     def _set_membership(self, option: int, group: bytes) -> None:
         check_group(group)

@@ -332,7 +332,7 @@ async def test_a_group_is_the_devices_until_it_is_left_as_often_as_joined_or_the
 async def test_closing_gives_every_descriptor_back() -> None:
     before = len(os.listdir("/proc/self/fd"))
     link = open_packet_link(Here().link("lo"), protocols=ALL)
-    assert len(os.listdir("/proc/self/fd")) == before + 4
+    assert len(os.listdir("/proc/self/fd")) == before + 5
     with trio.CancelScope() as scope:
         scope.cancel()
         await link.aclose()

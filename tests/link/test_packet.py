@@ -347,7 +347,7 @@ def test_a_frame_over_the_mtu_is_refused_with_both_lengths(scene: Scene) -> None
         link.send(bytes(1515))
 
 
-def test_an_error_that_the_contract_does_not_know_is_left_as_it_is(scene: Scene) -> None:
+async def test_an_error_that_the_contract_does_not_know_is_left_as_it_is(scene: Scene) -> None:
     link = scene.open()
     scene.interface.fail_sends(errno.EINVAL)
     with pytest.raises(OSError, match="Invalid argument") as sending:
@@ -357,6 +357,8 @@ def test_an_error_that_the_contract_does_not_know_is_left_as_it_is(scene: Scene)
     with pytest.raises(OSError, match="error") as receiving:
         link.receive()
     assert receiving.value.errno == errno.EIO
+    # The errors hold this frame, and it the link.
+    await link.aclose()
 
 
 @pytest.mark.parametrize("protocols", [(ARP,), (ARP, IPV6)])
