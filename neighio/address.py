@@ -9,7 +9,7 @@ from typing import Self, TypeAlias
 
 from .errors import InvalidAddress
 
-__all__ = ["IPAddress", "LinkAddress", "format_ip", "parse_ip", "parse_network"]
+__all__ = ["IPAddress", "LinkAddress", "format_ip", "pack_plain", "parse_ip", "parse_network"]
 
 IPAddress: TypeAlias = "str | bytes | ipaddress.IPv4Address | ipaddress.IPv6Address"
 """What the public face takes for an IP address: text, an :mod:`ipaddress` object or packed octets."""
@@ -95,6 +95,21 @@ def parse_ip(value: IPAddress, *, field: str = "ip") -> tuple[bytes, str | None]
     if isinstance(value, ipaddress.IPv6Address):
         return value.packed, value.scope_id
     raise InvalidAddress(f"{field}: {value!r} is not an IP address")
+
+
+def pack_plain(value: object) -> bytes | None:
+    """Return the packed octets of an address that is packed, or text without a zone: the quick case of
+    :func:`parse_ip`. None for anything else, which has to be looked at more closely."""
+    if type(value) is str:
+        try:
+            return _pton(_AF_INET, value)
+        except (OSError, ValueError):
+            pass
+        try:
+            return _pton(_AF_INET6, value)
+        except (OSError, ValueError):
+            return None
+    return value if type(value) is bytes else None
 
 
 def parse_network(value: object, *, field: str = "network") -> tuple[bytes, int]:

@@ -64,6 +64,12 @@ class NeighbourTable(TableService):
             InvalidAddress: an address or a device that cannot be meant; nothing was changed.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
+        hits = self._hits.get(dev)
+        if hits is not None and not verified:
+            known = hits.connected(ip)
+            if known is not None:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                return known
         driver = self._check()
         index, key = driver.place(ip, dev)
         self._check_up(index)
@@ -97,7 +103,7 @@ class NeighbourTable(TableService):
         """
         hits = self._hits.get(dev)
         if hits is not None:
-            lladdr = hits.connected(ip if isinstance(ip, bytes) else parse_ip(ip)[0])
+            lladdr = hits.connected(ip)
             if lladdr is not None:
                 return lladdr
         driver = self._check()
@@ -267,7 +273,7 @@ class NeighbourTable(TableService):
         """
         hits = self._hits.get(dev)
         if hits is not None:
-            found = hits.find(ip if isinstance(ip, bytes) else parse_ip(ip)[0])
+            found = hits.find(ip)
             if found is not None:
                 return found
         driver = self._check()

@@ -214,7 +214,7 @@ class Engine(DeviceStimuli, NeighbourCalls):
         device = self.devices[index]
         if device.loopback or device.point_to_point or not device.up:
             return None
-        return Hits(self._tables(index), clock)
+        return Hits(device, self._tables(index), clock)
 
     # -- calls: parameters
 

@@ -148,6 +148,8 @@ class Ndisc(NeighbourProtocol):
 
     def solicit_once(self, row: int, *, unicast: bool, source: bytes | None) -> None:
         device = self.cache.table_of(row).device
+        if self._disabled(device):
+            return
         target = self.cache.store.key_of(row)
         if source is None:
             source = device.node.source_for(target, device, None)
@@ -165,8 +167,17 @@ class Ndisc(NeighbourProtocol):
         tclass = self.switch(device, "ndisc_tclass")
         return wire.build_solicitation(source, dst, target, lladdr, traffic_class=tclass)
 
+    def _disabled(self, device: Device) -> bool:
+        """Whether nothing may leave the device; then it is counted."""
+        if self.switch(device, "disable_ipv6"):
+            device.count_drop(DROP_DISABLED)
+            return True
+        return False
+
     def send(self, table: DeviceTable, dst: bytes, packet: bytes) -> None:
-        """Send a message of ours to whom it goes to, through their entry (ndisc_send_skb)."""
+        """Send a message of ours to whom it goes to, through their entry (ndisc_send_skb, ip6_output)."""
+        if self._disabled(table.device):
+            return
         row = self.cache.find(table, dst) or self.create(table, dst)
         if row:
             self.cache.nud.output(row, Packet(packet, AF_INET6, given=False))

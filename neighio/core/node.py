@@ -6,7 +6,7 @@ It answers four questions: :meth:`Node.address_type`, :meth:`Node.source_for`, :
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 from ..wire.ipv6 import ALL_NODES, is_link_local, solicited_node
@@ -202,6 +202,11 @@ class Node:
     def owns(self, ip: bytes) -> bool:
         """Whether a device has exactly this address; of 127.0.0.0/8 all are local, but few are owned."""
         return ip in self._local
+
+    @property
+    def own_addresses(self) -> Container[bytes]:
+        """The addresses of all devices, packed; follows what is added and removed."""
+        return self._local.keys()
 
     def scope(self, device: Device, address: Address) -> int:
         """RT_SCOPE_* of a device's address: with route_localnet, what is the host's own is the link's too."""
