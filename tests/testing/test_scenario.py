@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from neighio.core.constants import NLM_F_CREATE, NUD_STALE
+from neighio.core.events import NewNeighbour
+from neighio.testing import Simulation
 from neighio.testing.isolation import require_namespaces
 from neighio.testing.scenario import (
     EnginePlayer,
@@ -18,6 +21,7 @@ from neighio.testing.scenario import (
     Scenario,
     Trace,
     compare,
+    compare_with_engine,
     exclusive,
     load,
     notifications_are_atomic,
@@ -27,7 +31,11 @@ from neighio.testing.scenario import (
 )
 from neighio.testing.scenario.__main__ import main
 from neighio.testing.scenario.compare import lateness
+from neighio.testing.scenario.describe import describe_frame, describe_notification
+from neighio.testing.scenario.frames import parse_peer
+from neighio.testing.scenario.model import Inject
 from neighio.testing.scenario.report import report
+from neighio.wire import ethernet, ipv6
 
 LIFE = """title = "an entry is probed in vain"
 holds = ["4.2"]
@@ -39,6 +47,27 @@ steps = [
   { at = 0.2, show = ".2" },
 ]
 """
+
+
+ASKED = """title = "an unknown host asks for both addresses"
+holds = ["4.6"]
+lasts = 0.5
+addresses = [".1/24", "6.1/64"]
+steps = [
+  { at = 0.1, peer = "arp request spa=.2" },
+  { at = 0.2, peer = "ns src=6.2" },
+  { at = 0.3, show = "6.2" },
+]
+"""
+ANSWER = Line(0.1, ">", "198.51.100.2", "arp reply to 02:00:00:00:00:0b 198.51.100.1 is-at (host)")
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Scenario:
+    path = tmp_path / "asked.toml"
+    path.write_text(ASKED, encoding="utf-8")
+    (found,) = load(path)
+    return found
 
 
 @pytest.fixture
@@ -138,12 +167,43 @@ def test_what_may_come_after_the_end_is_not_missed(scenario: Scenario, trace: Tr
     assert compare(scenario, trace, longer).identical
 
 
-def test_lines_of_the_host_role_wait_and_do_not_differ(scenario: Scenario, trace: Trace) -> None:
-    answer = Line(0.1, ">", "198.51.100.2", "arp reply to 02:00:00:00:00:0b 198.51.100.1 is-at (host)")
-    expected = replace(trace, lines=[*trace.lines[:1], answer, *trace.lines[1:]])
-    comparison = compare(scenario, expected, trace)
-    assert comparison.identical and comparison.pending == 1
-    assert "h 0.100 > 198.51.100.2 arp reply" in str(comparison)
+def test_an_answer_that_is_missing_differs(scenario: Scenario, trace: Trace) -> None:
+    expected = replace(trace, lines=[*trace.lines[:1], ANSWER, *trace.lines[1:]])
+    assert "- 0.100 > 198.51.100.2 arp reply" in str(compare(scenario, expected, trace))
+
+
+def test_an_answer_that_the_engine_does_not_give_as_a_host_differs(scenario: Scenario, trace: Trace) -> None:
+    expected = replace(trace, lines=[*trace.lines[:1], ANSWER, *trace.lines[1:]])
+    comparison = compare_with_engine(scenario, expected)
+    assert comparison.role == "host" and not comparison.identical
+
+
+def test_of_a_client_no_answers_are_expected(asked: Scenario) -> None:
+    expected = EnginePlayer("host").play(asked)
+    assert [line.what for line in expected.lines if line.host] == [
+        "> 198.51.100.2 arp reply to 02:00:00:00:00:0b 198.51.100.1 is-at 02:00:00:00:00:0a (host)",
+        "> 2001:db8::2 na to 02:00:00:00:00:0b src 2001:db8::1 dst 2001:db8::2 target 2001:db8::1 flags SO "
+        "tllao 02:00:00:00:00:0a (host)",
+    ]
+    assert not any(line.host for line in EnginePlayer("client").play(asked).lines)
+    assert compare_with_engine(replace(asked, steps=asked.steps[:2]), expected).identical is False
+
+
+def test_a_client_that_sees_something_else_differs_unless_it_is_meant_to(asked: Scenario) -> None:
+    # A host's answer is the use of an entry of IPv6: it is DELAY, a client's is STALE.
+    expected = EnginePlayer("host").play(asked)
+    comparison = compare_with_engine(asked, expected)
+    assert comparison.role == "client" and not comparison.identical
+    assert compare_with_engine(replace(asked, client=False), expected).identical
+    arp = replace(asked, steps=asked.steps[:1])
+    assert compare_with_engine(arp, EnginePlayer("host").play(arp)).identical
+
+
+def test_an_answer_does_not_hurry_the_timer_that_runs_meanwhile(scenario: Scenario, trace: Trace) -> None:
+    answer = replace(ANSWER, time=0.4)
+    expected = replace(trace, lines=[*trace.lines[:3], answer, *trace.lines[3:]])
+    seen = changed(expected, 4, time=trace.lines[3].time + 0.04)
+    assert compare(scenario, expected, seen).identical
 
 
 @pytest.mark.parametrize(
@@ -161,6 +221,52 @@ def test_a_line_that_is_none_is_refused_with_file_and_line(tmp_path: Path) -> No
     assert str(refused.value).startswith(f"{path}:3: 'yesterday': expected SECONDS")
 
 
+# -- what is seen
+
+
+@pytest.mark.parametrize(
+    ("words", "neighbour", "text"),
+    [
+        (
+            "ns src=:: target=6.2 nonce=010203040506",
+            "2001:db8::2",
+            "ns to 33:33:ff:00:00:02 src :: dst ff02::1:ff00:2 sllao none nonce (host)",
+        ),
+        (
+            "ns src=6.1 dst=6.2 target=6.2",
+            "2001:db8::2",
+            "ns to 02:00:00:00:00:0a src 2001:db8::1 dst 2001:db8::2 sllao 02:00:00:00:00:0b",
+        ),
+        (
+            "na target=6.2 dst=ff02::1 flags=RO tllao=none",
+            "ff02::1",
+            "na to 33:33:00:00:00:01 src 2001:db8::2 dst ff02::1 target 2001:db8::2 flags RO tllao none (host)",
+        ),
+        (
+            "rs",
+            "ff02::2",
+            "rs to 33:33:00:00:00:02 src fe80::b dst ff02::2 sllao 02:00:00:00:00:0b (host)",
+        ),
+    ],
+)
+def test_a_message_is_told_with_whom_it_concerns(words: str, neighbour: str, text: str) -> None:
+    told = parse_peer(words, [])
+    assert isinstance(told, Inject)
+    assert describe_frame(told.frame) == (neighbour, text)
+
+
+def test_reports_of_groups_and_whom_they_go_to_are_left_out() -> None:
+    sim = Simulation()
+    sim.add_device(addresses=("2001:db8::1/64",))
+    sim.admin("ff02::16", nlm_flags=NLM_F_CREATE, state=NUD_STALE, lladdr="02:00:00:00:00:0b")
+    (event,) = [output for output in sim.outputs if isinstance(output, NewNeighbour)]
+    assert describe_notification(event) is None
+    assert describe_notification(event._replace(key=ipv6.ALL_NODES)) is not None
+    report = ipv6.build(bytes(16), ipv6.ALL_MLDV2_ROUTERS, bytes((143,)) + bytes(27), hop_limit=1)
+    frame = ethernet.build(bytes.fromhex("333300000016"), bytes(6), ethernet.ETH_P_IPV6, report)
+    assert describe_frame(frame) is None
+
+
 # -- both players
 
 
@@ -168,6 +274,39 @@ def test_the_kernel_player_and_the_engine_agree_on_the_life(scenario: Scenario) 
     require_namespaces()
     (result,) = session.play_on_kernel([scenario])
     assert result.identical, f"{result}\n{result.comparison}"
+
+
+ROUTED = """title = "a router tells of times, and of another way; a route goes"
+holds = []
+lasts = 1.0
+addresses = ["6.1/64", "fe80::a/64"]
+routes = ["2001:db8:1::/64 via 6.2"]
+parameters = { ipv6 = { base_reachable_time = 0.4, retrans_time = 0.2, delay_first_probe_time = 0.1, accept_ra = 1 } }
+steps = [
+  { at = 0.0, peer = "answers 6.2 as :0d flags RSO" },
+  { at = 0.05, send = "2001:db8:1::7" },
+  { at = 0.1, peer = "ra reachable=0.2 lifetime=0" },
+  { at = 0.15, route = "add 2001:db8:2::/64 via 6.3" },
+  { at = 0.2, route = "del 2001:db8:1::/64 via 6.2" },
+  { at = 0.25, send = "2001:db8:2::7" },
+  { at = 0.3, admin = "add 6.4 lladdr :0b nud reachable" },
+]
+"""
+
+
+def test_the_engine_takes_what_a_router_had_the_kernel_draw_and_both_follow_routes(tmp_path: Path) -> None:
+    require_namespaces()
+    path = tmp_path / "routed.toml"
+    path.write_text(ROUTED, encoding="utf-8")
+    (result,) = session.play_on_kernel(load(path))
+    assert result.identical, f"{result}\n{result.comparison}"
+    assert result.expected is not None
+    first, second = result.expected.drawn
+    assert first == pytest.approx(0.4, abs=0.0041) and 0.1 <= second <= 0.3
+    said = [line.what for line in result.expected.lines]
+    assert "> 2001:db8:1::7 packet #000 to 02:00:00:00:00:0d octets 32" in said
+    assert "! 2001:db8::2 lladdr 02:00:00:00:00:0d router REACHABLE probes 4 refcnt 2" in said
+    assert "x 2001:db8:2::7 EHOSTUNREACH" in said
 
 
 def test_the_kernel_draws_until_it_has_what_another_play_had(tmp_path: Path) -> None:

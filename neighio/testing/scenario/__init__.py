@@ -4,13 +4,14 @@
 
     (scenario,) = load(Path("resolve.toml"))
     expected = KernelPlayer().play(scenario)
-    print(compare(scenario, expected, EnginePlayer().play(scenario, expected)))
+    print(compare_with_engine(scenario, expected))
 """
 
 from __future__ import annotations
 
 from .compare import Comparison as Comparison
 from .compare import compare as compare
+from .compare import compare_with_engine as compare_with_engine
 from .engine import EnginePlayer as EnginePlayer
 from .kernel import Disturbed as Disturbed
 from .kernel import KernelPlayer as KernelPlayer

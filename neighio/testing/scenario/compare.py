@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Final, TypeAlias
 
+from .engine import EnginePlayer, Role
 from .model import Carrier, Scenario
 from .trace import Line, Trace
 
-__all__ = ["Comparison", "compare", "lateness"]
+__all__ = ["Comparison", "compare", "compare_with_engine", "lateness"]
 
 SLACK: Final = 0.016
 """Seconds: four jiffies, for the phase of each stamp and each reading."""
@@ -43,21 +44,17 @@ class Comparison:
     """What came of it.
 
     Attributes:
-        rows: (mark, expected, seen): " " the same, "-" not seen, "+" not expected, "~" at another time,
-            "h" of the host role, which is not played yet.
+        rows: (mark, expected, seen): " " the same, "-" not seen, "+" not expected, "~" at another time.
+        role: that of the engine which was compared.
     """
 
     rows: tuple[tuple[str, Line | None, Line | None], ...]
+    role: Role = "host"
 
     @property
     def identical(self) -> bool:
-        """Whether nothing differs; lines of the host role do not count."""
-        return all(mark in " h" for mark, _, _ in self.rows)
-
-    @property
-    def pending(self) -> int:
-        """How many lines wait for the host role."""
-        return sum(mark == "h" for mark, _, _ in self.rows)
+        """Whether nothing differs."""
+        return all(mark == " " for mark, _, _ in self.rows)
 
     def __str__(self) -> str:
         text = []
@@ -67,6 +64,18 @@ class Comparison:
             note = f"   (seen at {seen.time:.3f}: {seen.text})" if mark == "~" and seen is not None else ""
             text.append(f"{mark} {line}{note}")
         return "\n".join(text)
+
+
+def compare_with_engine(scenario: Scenario, expected: Trace, *, slack: float = SLACK) -> Comparison:
+    """Play on the engine and compare: as a host, and where a client sees the same but for the answers, as
+    one. Returns the comparison of the first that differs, else that of the host."""
+    host = compare(scenario, expected, EnginePlayer("host").play(scenario, expected), slack=slack)
+    if not host.identical or not scenario.client:
+        return host
+    others = replace(expected, lines=[line for line in expected.lines if not line.host])
+    seen = EnginePlayer("client").play(scenario, expected)
+    client = replace(compare(scenario, others, seen, slack=slack), role="client")
+    return host if client.identical else client
 
 
 def compare(scenario: Scenario, expected: Trace, seen: Trace, *, slack: float = SLACK) -> Comparison:
@@ -101,13 +110,13 @@ def compare(scenario: Scenario, expected: Trace, seen: Trace, *, slack: float = 
             for i in left[i1:i2]:
                 one = expected.lines[i]
                 if one.time + allowed[i][0] + slack < scenario.lasts:
-                    rows.append((i, one.time, "h" if one.host else "-", one, None))
+                    rows.append((i, one.time, "-", one, None))
             for j in right[j1:j2]:
                 other = seen.lines[j]
                 if other.time + allowed_seen[j][0] + slack >= scenario.lasts:
                     continue
                 place = sum(line.time <= other.time for line in expected.lines) - 0.5
-                rows.append((place, other.time, "h" if other.host else "+", None, other))
+                rows.append((place, other.time, "+", None, other))
     rows.extend(_deletions_out_of_order(expected.lines, seen.lines))
     rows.sort(key=lambda row: row[:2])
     return Comparison(tuple(row[2:] for row in rows))
@@ -150,6 +159,7 @@ def _tolerances(scenario: Scenario, lines: Sequence[Line]) -> list[tuple[float, 
     steps = [step.at for step in scenario.steps]
     pulled = [step.at for step in scenario.steps if isinstance(step.action, Carrier) and not step.action.on]
     last: dict[str, tuple[float, float]] = {}
+    latest: dict[str, float] = defaultdict(float)
     found = []
     for line in lines:
         since, carried = last.get(line.ip, (0.0, 0.0))
@@ -158,8 +168,11 @@ def _tolerances(scenario: Scenario, lines: Sequence[Line]) -> list[tuple[float, 
         tolerance = 0.0 if at_once else carried + 1.25 * lateness(line.time - since)
         if line.text.startswith("Deleted ") and any(0 <= line.time - at <= LINK_WATCH for at in pulled):
             tolerance = max(tolerance, LINK_WATCH)
-        found.append((tolerance, max(carried, tolerance)))
-        # An entry that is shown is not touched: what follows hangs on what was before.
-        if line.kind != "=":
+        # An age goes back to any line before.
+        latest[line.ip] = max(latest[line.ip], tolerance)
+        found.append((tolerance, latest[line.ip]))
+        # An entry that is shown is not touched, and one that is answered need not be: what follows hangs on
+        # what was before.
+        if line.kind != "=" and not line.host:
             last[line.ip] = (line.time, tolerance)
     return found

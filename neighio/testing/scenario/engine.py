@@ -5,18 +5,17 @@ from __future__ import annotations
 import errno
 from functools import partial
 from math import inf
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
-from ...address import format_ip, parse_ip
+from ...address import LinkAddress, format_ip, parse_network
 from ...core.constants import AF_INET, AF_INET6, NTF_PROXY
-from ...core.device import parse_interface
 from ...core.engine import family_scope
 from ...core.events import DelNeighbour, Miss, NewNeighbour, Output, PacketFailed, Transmit
 from ...core.neighbour import Neighbour
 from ...core.node import Route
 from ...core.parameters import Parameters
 from ...core.queue import Packet
-from ...errors import AdminError, NeighioError
+from ...errors import NeighioError
 from ...link.memory import MemoryLink
 from ..simulation import Simulation
 from . import model
@@ -26,9 +25,14 @@ from .model import DEVICE, NODE_LLADDR, Scenario
 from .peer import Peer
 from .trace import Line, Player, Trace
 
-__all__ = ["EnginePlayer"]
+__all__ = ["EnginePlayer", "Role"]
+
+Role: TypeAlias = Literal["client", "host"]
 
 HZ: Final = 250
+PINNED: Final = {"accept_ra": 0}
+"""As in the kernel's namespaces."""
+
 BEGINNING: Final = 1000.0
 """Seconds of the simulation's clock: stamps reach back before the scenario."""
 
@@ -39,17 +43,23 @@ def mark(number: int, octets: int) -> bytes:
 
 
 class EnginePlayer(Player):
-    """Plays on :class:`neighio.core.engine.Engine` in :class:`~neighio.testing.Simulation`."""
+    """Plays on :class:`neighio.core.engine.Engine` in :class:`~neighio.testing.Simulation`.
+
+    ``role``: the kernel is the "host" that has its addresses; a "client" answers for none.
+    """
 
     name = "engine"
     parallel = True
 
+    def __init__(self, role: Role = "host") -> None:
+        self._role: Role = role
+
     def play(self, scenario: Scenario, like: Trace | None = None) -> Trace:
-        return _Stage(scenario, like or Trace()).play()
+        return _Stage(scenario, like or Trace(), self._role).play()
 
 
 class _Stage:
-    def __init__(self, scenario: Scenario, like: Trace) -> None:
+    def __init__(self, scenario: Scenario, like: Trace, role: Role) -> None:
         self.scenario = scenario
         self.trace = Trace(
             source="engine",
@@ -59,7 +69,9 @@ class _Stage:
         )
         self.draws = list(like.drawn)
         self.sim = sim = Simulation(start=BEGINNING, ticks_per_second=HZ, atomic_notifications=like.atomic)
-        self.link: MemoryLink = sim.add_device(DEVICE, NODE_LLADDR, scenario.addresses)
+        self.link: MemoryLink = sim.add_device(DEVICE, NODE_LLADDR, scenario.addresses, role=role)
+        sim.set(DEVICE, 6, **PINNED)
+        self.index = self.link.index
         self.peer = Peer()
         self.far = sim.segment.attach(model.PEER_LLADDR, name="vb")
         self.far.on_receive = self._hear
@@ -132,7 +144,7 @@ class _Stage:
                 for _ in range(action.count):
                     self._send(action)
             case model.Confirm(ip):
-                sim.confirm(self._next_hop(ip), DEVICE)
+                self._confirm(ip)
             case model.Admin():
                 self._admin(action)
             case model.Link(up):
@@ -140,7 +152,7 @@ class _Stage:
             case model.Carrier(on):
                 self.link.set_carrier(on)
             case model.Lladdr(lladdr):
-                self.link.change(lladdr=lladdr)
+                self._change_lladdr(lladdr)
             case model.AddressChange(add, address):
                 (sim.add_address if add else sim.remove_address)(DEVICE, address)
             case model.RouteChange():
@@ -160,23 +172,34 @@ class _Stage:
         if advertised and self._parameters(AF_INET6).base_reachable_time != base:
             self._draw(AF_INET6, self._parameters(AF_INET6).reachable_time)
 
+    def _change_lladdr(self, lladdr: LinkAddress) -> None:
+        self.link.change(lladdr=lladdr)
+        if self.sim.device(DEVICE).answers:
+            # A host's is its own to set; nobody has told it yet.
+            self.sim.engine.set_lladdr(self.index, lladdr, self.sim.now)
+
     def _next_hop(self, ip: bytes) -> bytes:
-        hop = self.sim.engine.node.first_hop(ip)
+        hop = self.sim.device(DEVICE).node.first_hop(ip)
         return ip if hop is None else hop[1]
 
     def _route(self, change: model.RouteChange) -> None:
-        prefix, length = parse_interface(change.prefix)
-        gateway = None if change.gateway is None else parse_ip(change.gateway)[0]
-        node = self.sim.engine.node
-        route = Route(prefix, length, self.sim.device(DEVICE), gateway)
-        node.add_route(route) if change.add else node.remove_route(route)
+        if change.add:
+            self.sim.add_route(DEVICE, change.prefix, change.gateway)
+        else:
+            device = self.sim.device(DEVICE)
+            device.node.remove_route(Route(*parse_network(change.prefix), device))
+
+    def _confirm(self, ip: bytes) -> None:
+        engine, now = self.sim.engine, self.sim.now
+        neighbour = engine.lookup(self.index, self._next_hop(ip), now)
+        if neighbour is not None:
+            engine.confirm(neighbour, now)
 
     def _send(self, action: model.Send) -> None:
         number, self.sent = self.sent, self.sent + 1
         engine = self.sim.engine
-        index, key = self.sim.driver.place(self._next_hop(action.ip), DEVICE)
         try:
-            neighbour = engine.neighbour(index, key, self.sim.now)
+            neighbour = engine.neighbour(self.index, self._next_hop(action.ip), self.sim.now)
         except NeighioError:
             return
         if action.confirm:
@@ -189,35 +212,37 @@ class _Stage:
 
     def _admin(self, action: model.Admin) -> None:
         code = 0
+        engine, now = self.sim.engine, self.sim.now
         try:
             if action.delete:
-                index, key = self.sim.driver.place(action.ip, DEVICE)
                 proxy = bool(action.flags & NTF_PROXY)
-                self.sim.engine.delete_neighbour(index, key, self.sim.now, proxy=proxy)
+                engine.delete_neighbour(self.index, action.ip, now, proxy=proxy)
             else:
-                self.sim.admin(
+                engine.new_neighbour(
+                    self.index,
                     action.ip,
-                    DEVICE,
+                    now,
                     nlm_flags=action.nlm_flags,
                     lladdr=action.lladdr,
                     state=action.state,
                     flags=action.flags,
                     protocol=action.protocol,
                 )
-        except (AdminError, NeighioError) as error:
+        except NeighioError as error:
             code = getattr(error, "errno", None) or 0
+        self.sim.run(0.0)
         if code != action.error:
             self._note("=", format_ip(action.ip), admin_outcome(code, action.error))
 
     def _parameters(self, family: int) -> Parameters:
-        return self.sim.engine.parameters(self.sim.device(DEVICE).index, family)
+        return self.sim.engine.parameters(self.index, family)
 
     def _set(self, settings: model.Set) -> None:
         for family in (AF_INET, AF_INET6):
             changes = dict(settings.of(family))
             drawn = changes.pop("reachable_time", None)
             if changes:
-                self.sim.engine.set(self.sim.device(DEVICE).index, family, changes, self.sim.now)
+                self.sim.engine.set(self.index, family, changes, self.sim.now)
             if drawn is not None:
                 self._draw(family, drawn)
         self.sim.run(0.0)
@@ -230,7 +255,7 @@ class _Stage:
         self.trace.drawn.append(drawn)
 
     def _show(self, ip: bytes) -> None:
-        entry = self.sim.neighbour(ip, DEVICE)
+        entry = self.sim.engine.lookup(self.index, ip, self.sim.now)
         if entry is None:
             self._note("=", format_ip(ip), "absent")
         else:

@@ -55,7 +55,7 @@ KEYS: Final[dict[str, type | tuple[type, ...]]] = {
     "gc_thresh": list,
     "managed": bool,
     "collection": bool,
-    "role": str,
+    "client": bool,
     "differs": str,
 }
 FILE_KEYS: Final[dict[str, type | tuple[type, ...]]] = {**KEYS, "before": list, "scenario": list}
@@ -181,9 +181,6 @@ class _File:
         for key in ("since", "until"):
             if key in data and not _RELEASE.fullmatch(data[key]):
                 fail(key, f"{data[key]!r}: expected a kernel release, as 6.17")
-        role = data.get("role", "client")
-        if role not in ("client", "host"):
-            fail("role", f"{role!r}: expected client or host")
         thresholds = data.get("gc_thresh")
         if thresholds is not None and not (
             len(thresholds) == 3 and all(type(n) is int and n >= 0 for n in thresholds)
@@ -208,7 +205,7 @@ class _File:
             gc_thresh=None if thresholds is None else (thresholds[0], thresholds[1], thresholds[2]),
             managed=data.get("managed", False),
             collection=data.get("collection", False),
-            role=role,
+            client=data.get("client", True),
             differs=data.get("differs"),
         )
 

@@ -203,7 +203,8 @@ class Scenario:
         managed: the machine's managed work matters; the beginning is right after one of its runs.
         collection: the periodic collection matters. Only the expected trace says when it runs: the kernel
             does not tell, so it is not played there.
-        role: "client", or "host" where the kernel's answers for its own addresses are the point.
+        client: whether a client sees the same, but for the answers that only a host gives; not where giving
+            them changes something.
         differs: why it is meant to end differently on the engine; None: it is not.
         addresses: the node's, in the order in which it gets them, with their prefixes.
         start: parameters and switches of the node's device.
@@ -226,7 +227,7 @@ class Scenario:
     gc_thresh: tuple[int, int, int] | None = None
     managed: bool = False
     collection: bool = False
-    role: str = "client"
+    client: bool = True
     differs: str | None = None
 
     @property

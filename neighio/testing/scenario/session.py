@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .compare import SLACK, Comparison, compare
+from .compare import SLACK, Comparison, compare_with_engine
 from .engine import EnginePlayer
 from .exclusive import HostThresholds, why_not
 from .kernel import Disturbed, KernelPlayer, holds_here
@@ -53,15 +53,12 @@ class Result:
     def __str__(self) -> str:
         if self.comparison is None:
             return f"{self.scenario.identity} on {self.player}: not played: {self.reason}"
-        verdict = "identical" if self.identical else "DIFFERS"
-        if self.comparison.pending:
-            verdict += f", {self.comparison.pending} lines wait for the host role"
+        verdict = "identical" if self.identical else f"DIFFERS as a {self.comparison.role}"
         return f"{self.scenario.identity} on {self.player}: {verdict}"
 
 
 def play_on_engine(scenarios: Sequence[Scenario]) -> list[Result]:
     """Play all on the engine, against their expected traces."""
-    player = EnginePlayer()
     traces: dict[Path, dict[str, Trace]] = {}
     results = []
     for scenario in scenarios:
@@ -70,10 +67,11 @@ def play_on_engine(scenarios: Sequence[Scenario]) -> list[Result]:
             traces[path] = read_traces(path)
         expected = traces[path].get(scenario.key)
         if expected is None:
-            results.append(Result(scenario, player.name, reason=f"{path.name} has no trace of it"))
+            reason = f"{path.name} has no trace of it"
+            results.append(Result(scenario, EnginePlayer.name, reason=reason))
             continue
-        comparison = compare(scenario, expected, player.play(scenario, expected))
-        results.append(Result(scenario, player.name, comparison, expected=expected))
+        comparison = compare_with_engine(scenario, expected)
+        results.append(Result(scenario, EnginePlayer.name, comparison, expected=expected))
     return results
 
 
@@ -117,7 +115,7 @@ def _against_engine(scenario: Scenario, *, busy: float = BUSY) -> Result:
         seen = player.play(scenario)
     except Disturbed as disturbed:
         return Result(scenario, player.name, reason=str(disturbed))
-    comparison = compare(scenario, seen, EnginePlayer().play(scenario, seen), slack=SLACK + busy)
+    comparison = compare_with_engine(scenario, seen, slack=SLACK + busy)
     return Result(scenario, player.name, comparison, expected=seen)
 
 
