@@ -26,8 +26,9 @@ class CellTable:
 
 
 def _cells(*parts: str | Sequence[str]) -> tuple[str, ...]:
-    """Every combination: text stands for itself, a sequence for each of its words."""
-    return tuple(" ".join(words) for words in product(*([p] if isinstance(p, str) else p for p in parts)))
+    """Every combination: text stands for itself, a sequence for each of its words, the empty one for none."""
+    words = product(*([part] if isinstance(part, str) else part for part in parts))
+    return tuple(" ".join(filter(None, chosen)).replace(" ,", ",") for chosen in words)
 
 
 _INVALID: Final = ("NONE", "INCOMPLETE", "FAILED")
@@ -55,7 +56,25 @@ _EVIDENCE: Final = (
     "Q diff",
 )
 
+_SAYS_AN_ADDRESS: Final = ("none", "same", "diff")
+_ADVERTISED: Final = (
+    *_cells(("none", "same"), ("S0", "S1")),
+    *_cells("diff", ("S0 O0", "S1 O0", "S0 O1", "S1 O1")),
+)
+
 TABLES: Final = (
+    CellTable(
+        "3 Destruction, but for garbage collection",
+        (
+            "3 RTM_DELNEIGH",
+            *_cells("3", ("carrier lost", "ip link set down", "MAC address changed")),
+            *_cells("3", ("carrier lost,", "ip link set down,", "MAC address changed,"), "both families"),
+            *_cells("3 carrier lost,", ("arp_evict_nocarrier", "ndisc_evict_nocarrier")),
+            *_cells("3 last", ("IPv4", "IPv6"), "address removed"),
+            "3 IPv4 address added with broadcast",
+            "3 disable_ipv6",
+        ),
+    ),
     CellTable(
         "4.1 Output of a packet, and the wish for an address without one",
         (
@@ -65,6 +84,8 @@ TABLES: Final = (
             "4.1 absent packet, app_solicit alone",
             "4.1 connected without header cache",
             "4.1 packet through an IPv6 next hop",
+            *_cells("4.1 ND", ("unicast probe refreshes used", "multicast probe does not refresh used")),
+            "4.1 ND probe without a source",
             "4.1 dead entry, packet",
             "4.1 dead entry, no packet",
         ),
@@ -96,6 +117,7 @@ TABLES: Final = (
             *_cells("4.2 PROBE", ("app,", "broadcast,"), "ucast_solicit 0"),
             "4.2 INCOMPLETE context is the last packet",
             "4.2 PROBE no context",
+            "4.2 ND PROBE multicast",
         ),
     ),
     CellTable(
@@ -108,6 +130,40 @@ TABLES: Final = (
             "4.5 R1 target not checked",
             "4.5 R0 broadcast reply",
             "4.5 R0 gratuitous broadcast reply",
+        ),
+    ),
+    CellTable(
+        "4.6 Neighbour advertisements",
+        (
+            *_cells("4.6 NA", ("absent", *_STATES), _ADVERTISED),
+            *_cells("4.6 NA INCOMPLETE", ("S0", "S1"), "no queue"),
+            "4.6 NA SLLAO ignored",
+        ),
+    ),
+    CellTable(
+        "4.6 Neighbour solicitations for an own address",
+        (
+            *_cells("4.6 NS absent none", ("multicast", "unicast")),
+            *_cells("4.6 NS absent", ("same", "diff")),
+            *_cells("4.6 NS", _STATES, _SAYS_AN_ADDRESS),
+            *_cells("4.6 NS evidence", _SAYS_AN_ADDRESS),
+            "4.6 NS INCOMPLETE no queue",
+        ),
+    ),
+    CellTable(
+        "4.6 Router solicitations and advertisements, redirects",
+        (
+            *_cells("4.6", ("RS", "RA", "Redirect"), ("absent", *_STATES), _SAYS_AN_ADDRESS),
+            *_cells("4.6 Redirect", ("on the link", "confirms the router")),
+        ),
+    ),
+    CellTable(
+        "4.6 The router flag",
+        (
+            *_cells("4.6 router", ("set by NA", "set by NA, INCOMPLETE", "cleared by NA", "cleared by RS")),
+            *_cells("4.6 router not", ("when refused", "with the old address", "without an address")),
+            *_cells("4.6 router", ("with another address", "set with the default route")),
+            *_cells("4.6 router untouched by", ("NS", "Redirect")),
         ),
     ),
     CellTable(
@@ -144,6 +200,16 @@ TABLES: Final = (
             *_cells("4.8 EXT_LEARNED", ("evidence", "ages and fails", "carrier lost", "not collected")),
         ),
     ),
+    CellTable(
+        "7 Answers for others",
+        (
+            *_cells("7 ARP proxy,", ("proxy_arp_pvlan", "proxy_arp_pvlan, routed", "no route", "host")),
+            *_cells("7 ARP proxy,", ("L2 unicast", "gratuitous", "entry, same device")),
+            *_cells("7 ARP proxy,", ("entry, another device", "delayed")),
+            *_cells("7 ND proxy,", ("multicast", "L2 unicast", "source ::", "deleted")),
+            *_cells("7 ND proxy,", ("host", "proxy_ndp 0", "delayed")),
+        ),
+    ),
     CellTable("8.2 arp_ignore", _cells("8.2 arp_ignore", tuple("012348"))),
     CellTable(
         "8.3 The source of a request",
@@ -166,7 +232,85 @@ TABLES: Final = (
             *_cells("8.6", ("gratuitous", "not Q", "not VALID")),
         ),
     ),
-    CellTable("10.1 Life cycles", _cells("10.1", tuple("ABCEFGHIJ"))),
+    CellTable(
+        "8.7 arp_notify",
+        _cells("8.7 arp_notify", ("0", "1, link-layer address changed", "1, device up")),
+    ),
+    CellTable(
+        "9.1 Messages that are dropped",
+        (
+            *_cells("9.1", ("hop limit", "code", "checksum")),
+            *_cells("9.1", ("option of length 0", "option beyond the message", "octet left over")),
+            *_cells("9.1 link-layer option of another length", ("", ", unused")),
+            *_cells("9.1", ("unknown option", "first of two options")),
+            *_cells("9.1", ("multicast source", "loopback address", "group not joined")),
+            *_cells("9.1 another host's", ("frame", "address")),
+            *_cells("9.1", ("fragment header", "suppress_frag_ndisc 0")),
+        ),
+    ),
+    CellTable(
+        "9.2 Neighbour solicitations",
+        (
+            *_cells("9.2", ("truncated", "multicast target", "target of others")),
+            *_cells("9.2", ("source ::", "source :: not to a solicited-node group", "source :: with SLLAO")),
+            *_cells("9.2", ("not to the group of the target", "own source", "link-local")),
+            *_cells("9.2 source off the link,", ("no route", "routed")),
+            *_cells("9.2 address", ("added", "removed")),
+        ),
+    ),
+    CellTable(
+        "9.3 Neighbour advertisements that we send",
+        (
+            *_cells("9.3 answer to", ("multicast", "unicast", "source ::")),
+            *_cells("9.3", ("R is forwarding", "force_tllao", "ndisc_tclass")),
+            *_cells("9.3 proxy answer", ("to multicast", "to source ::")),
+            "9.3 proxy answer, router",
+        ),
+    ),
+    CellTable(
+        "9.4 Neighbour solicitations that we send",
+        (
+            *_cells("9.4 source", ("of the packet", "of the last packet", "added later", "no longer ours")),
+            *_cells("9.4 link-local", ("without a packet", "in PROBE")),
+            *_cells("9.4", ("no link-local address", "no link-local address, packet", "group entry")),
+        ),
+    ),
+    CellTable(
+        "9.5 Neighbour advertisements that we hear",
+        (
+            *_cells("9.5", ("truncated", "multicast target", "own target", "source does not matter")),
+            *_cells("9.5", ("solicited", "unsolicited"), "to a group"),
+            *_cells("9.5", ("drop_unsolicited_na", "drop_unicast_in_l2_multicast")),
+            "9.5 unicast in an L2 multicast",
+            *_cells("9.5 untracked", ("0,", "1,", "2,"), "router"),
+            *_cells("9.5 untracked", ("1,", "2,"), "host"),
+            *_cells("9.5", ("untracked without TLLAO", "untracked, FAILED")),
+            *_cells("9.5 untracked", ("2, off the subnet", "1, drop_unsolicited_na")),
+        ),
+    ),
+    CellTable(
+        "9.6 Routers",
+        (
+            *_cells("9.6", ("RS, host", "RS, source ::", "RA, source not link-local", "RA, truncated")),
+            *_cells("9.6 accept_ra", ("0, host", "1, host", "1, router", "2, router")),
+            *_cells("9.6 retrans", ("", "unspecified")),
+            *_cells("9.6 retrans,", ("least", "running timer")),
+            *_cells("9.6 reachable", ("", "unspecified")),
+            *_cells("9.6 reachable,", ("least", "the same")),
+            *_cells("9.6 Redirect,", ("source not link-local", "not from the first hop")),
+            *_cells("9.6 Redirect,", ("target not link-local", "multicast destination", "truncated")),
+            *_cells("9.6 Redirect,", ("accept_redirects 0", "router", "header of ICMPv6")),
+            *_cells("9.6 Redirect,", ("header of a socket bound to no device", "header of nobody's")),
+        ),
+    ),
+    CellTable(
+        "9.7 ndisc_notify",
+        (
+            *_cells("9.7 ndisc_notify 1,", ("link-layer address changed", "router", "device up")),
+            "9.7 ndisc_notify 0",
+        ),
+    ),
+    CellTable("10.1 Life cycles", (*_cells("10.1", tuple("ABCDEFGHIJ")), "10.1 G IPv6")),
 )
 
 NOT_PLAYED: Final = {
@@ -175,6 +319,11 @@ NOT_PLAYED: Final = {
     "4.1 packet through an IPv6 next hop": "as with no header cached; routes are the host's",
     "4.1 dead entry, packet": "nobody outside the kernel holds one; tests/core/test_nud_output.py",
     "4.1 dead entry, no packet": "nobody outside the kernel holds one; tests/core/test_nud_output.py",
+    "7 ARP proxy, entry, another device": "the node has one device",
+    "7 ARP proxy, delayed": "when the answer comes is drawn",
+    "7 ND proxy, delayed": "when the answer comes is drawn",
+    "8.7 arp_notify 1, device up": "a device that comes up sends nothing until its carrier has been noticed",
+    "9.7 ndisc_notify 1, device up": "a device that comes up has no addresses of IPv6",
     "4.8 EXT_VALIDATED not collected": "tests/core/test_forced_gc.py, tests/core/test_periodic_gc.py",
 }
 """Cells that no scenario holds, and why, or which tests do."""
