@@ -264,7 +264,7 @@ TABLES: Final = (
             *_cells("9.3 answer to", ("multicast", "unicast", "source ::")),
             *_cells("9.3", ("R is forwarding", "force_tllao", "ndisc_tclass")),
             *_cells("9.3 proxy answer", ("to multicast", "to source ::")),
-            "9.3 proxy answer, router",
+            *_cells("9.3 proxy answer,", ("router", "source")),
         ),
     ),
     CellTable(
