@@ -7,7 +7,7 @@ and the simulation stand on it; an asyncio shell could.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 from .address import IPAddress, LinkAddress, format_ip, parse_ip
@@ -34,6 +34,7 @@ from .core.hits import Hits
 from .core.neighbour import Neighbour
 from .core.parameters import Parameters
 from .core.queue import Packet
+from .core.targets import Targets
 from .errors import DeviceGone, DuplicateAddress, InvalidAddress, PacketDropped, Unreachable
 from .link.base import Link, LinkBusy, LinkDown, LinkFacts, LinkGone
 from .publication import Subscription
@@ -43,6 +44,8 @@ __all__ = ["Driver", "Outcome", "ProbeRecord"]
 
 FRAMES: Final = 64
 """How many frames one batch takes from a link."""
+
+_REFUSALS: Final = {LinkBusy: "tx_busy", LinkDown: "tx_down", LinkGone: "tx_gone"}
 
 Outcome: TypeAlias = "LinkAddress | BaseException | None"
 """What a waiter gets: a value, or an exception of its own."""
@@ -103,7 +106,7 @@ class Driver:
         self._sending: dict[Packet, Hashable] = {}
         self._claiming: dict[tuple[int, bytes], dict[Hashable, None]] = {}
         self._probes: dict[tuple[int, bytes], list[ProbeRecord]] = {}
-        self._answer_sinks: dict[tuple[int, bytes], tuple[Callable[[Answer], None], ...]] = {}
+        self._sweeps: dict[int, list[tuple[Targets, Callable[[], None]]]] = {}
         self._packet_sinks: dict[int, tuple[Callable[[Received], None], ...]] = {}
         self._pumping = False
         self.hits: dict[str | None, Hits] = {}
@@ -191,9 +194,42 @@ class Driver:
         if not records:
             del self._probes[index, key]
 
-    def listen(self, index: int, key: bytes, sink: Callable[[Answer], None]) -> None:
-        """Have a sink, a sweep's, told of every answer from an address, until :meth:`unlisten`."""
-        self._answer_sinks[index, key] = (*self._answer_sinks.get((index, key), ()), sink)
+    def begin_sweep(self, index: int, family: int, heard: Callable[[], None]) -> Targets:
+        """Make ready to ask many addresses; ``heard`` is called after frames were taken in, when some of them
+        have answered, until :meth:`end_sweep`."""
+        targets = self.engine.begin_sweep(index, family)
+        self._sweeps.setdefault(index, []).append((targets, heard))
+        return targets
+
+    def ask(self, index: int, targets: Targets, keys: Sequence[bytes]) -> int:
+        """Ask for addresses, in order; returns how many of the solicitations the link did not take.
+
+        Raises:
+            TableFull, NeighioError: an address could not get an entry.
+        """
+        try:
+            frames = self.engine.ask(targets, keys, self.clock())
+        finally:
+            self.pump()
+        link = self.links.get(index)
+        sent = 0
+        try:
+            if link is None:
+                raise LinkGone
+            send = link.send
+            for frame in frames:
+                send(frame)
+                sent += 1
+        except (LinkBusy, LinkDown, LinkGone) as error:
+            self._count_refusal(index, error)
+        return len(frames) - sent
+
+    def end_sweep(self, index: int, targets: Targets, *, keep: bool) -> bool:
+        """Give some of a sweep's entries back; True when there are more."""
+        self._sweeps[index] = [one for one in self._sweeps.get(index, ()) if one[0] is not targets]
+        more = self.engine.end_sweep(targets, self.clock(), keep=keep)
+        self.pump()
+        return more
 
     def take_packets(self, index: int, sink: Callable[[Received], None]) -> None:
         """Have a sink told of every IP packet to a host's own addresses, until :meth:`leave_packets`."""
@@ -207,13 +243,6 @@ class Driver:
         else:
             del self._packet_sinks[index]
             self.engine.services.listening.discard(index)
-
-    def unlisten(self, index: int, key: bytes, sink: Callable[[Answer], None]) -> None:
-        sinks = tuple(other for other in self._answer_sinks[index, key] if other != sink)
-        if sinks:
-            self._answer_sinks[index, key] = sinks
-        else:
-            del self._answer_sinks[index, key]
 
     # -- subscriptions
 
@@ -272,6 +301,9 @@ class Driver:
             self.trouble(index, error)
             more = False
         self.pump()
+        for targets, heard in self._sweeps.get(index, ()):
+            if targets.answers:
+                heard()
         return more
 
     def timers(self, scope: Scope) -> bool:
@@ -334,27 +366,28 @@ class Driver:
             if link is None:
                 raise LinkGone
             link.send(frame)
-        except LinkBusy:
-            self._refused(output, "tx_busy", PacketDropped)
-        except LinkDown as error:
-            self._refused(output, "tx_down", DeviceGone)
-            self.trouble(device.index, error)
-        except LinkGone as error:
-            self._refused(output, "tx_gone", DeviceGone)
-            self.trouble(device.index, error)
+        except (LinkBusy, LinkDown, LinkGone) as error:
+            self._refused(output, error)
         else:
             token = self._sending.pop(packet, None) if packet is not None else None
             if token is not None:
                 self.wake(token, None)
 
-    def _refused(self, output: Transmit, reason: str, error: type[PacketDropped] | type[DeviceGone]) -> None:
+    def _refused(self, output: Transmit, error: LinkBusy | LinkDown | LinkGone) -> None:
         """The link did not take a frame: a solicitation is lost and counted, a packet has failed."""
-        self.counters[reason] = self.counters.get(reason, 0) + 1
         device, _, packet = output
         if packet is not None:
+            kind = PacketDropped if isinstance(error, LinkBusy) else DeviceGone
             self._packet_failed(
-                PacketFailed(self.clock(), packet.family, packet.key, device.name, packet, error, False)
+                PacketFailed(self.clock(), packet.family, packet.key, device.name, packet, kind, False)
             )
+        self._count_refusal(device.index, error)
+
+    def _count_refusal(self, index: int, error: LinkBusy | LinkDown | LinkGone) -> None:
+        reason = _REFUSALS[LinkBusy if isinstance(error, LinkBusy) else type(error)]
+        self.counters[reason] = self.counters.get(reason, 0) + 1
+        if not isinstance(error, LinkBusy):
+            self.trouble(index, error)
 
     def _settle(
         self,
@@ -388,8 +421,6 @@ class Driver:
 
     def _answered(self, answer: Answer) -> None:
         place = (answer.device.index, answer.key)
-        for sink in self._answer_sinks.get(place, ()):
-            sink(answer)
         for record in self._probes.get(place, ()):
             record.answers.append(answer)
             if record.token is not None:

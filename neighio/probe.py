@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Reply", "probe"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer to a solicitation.
 
     ``round_trip`` is in seconds. ``others`` are further, different link-layer addresses that answered for

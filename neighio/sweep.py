@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from ._park import Token, park
-from .address import format_ip
-from .core.engine import BUDGET
-from .core.events import Answer
-from .core.neighbour import Neighbour
+from .address import LinkAddress, format_ip
+from .core.base import FAMILY_OF_LENGTH
+from .core.targets import Targets
 from .errors import DeviceGone, InvalidAddress, NeighioError, TableFull
 from .probe import Reply
 
@@ -31,6 +30,10 @@ UNREAD: Final = 1024
 
 BATCH: Final = 64
 """How many solicitations are sent between two checkpoints."""
+
+SHORT_PAUSE: Final = 0.001
+LONG_PAUSE: Final = 0.128
+"""How long sending waits when the link has no room, at first and at last, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,14 @@ class Sweep:
         self._device = self._driver.engine.devices[index]
         self._link = self._driver.links[index]
         self._keys = keys
-        self._rate = rate
+        self._step = 1 / rate
         self._tries = tries
         self._interval = interval
-        self._entries: dict[bytes, Neighbour] = {}
+        self._targets: Targets | None = None
         self._asked_at: dict[bytes, float] = {}
-        self._answers: dict[bytes, list[Answer]] = {}
-        self._replies: deque[Reply] = deque()
+        self._answers: dict[bytes, tuple[bytes, ...]] = {}
+        # What is yielded, before anybody asks for it: address, link-layer addresses newest last, round trip.
+        self._replies: deque[tuple[bytes, tuple[bytes, ...], float]] = deque()
         self._reader: Token | None = None
         self._room = trio.Event()
         self._complete = trio.Event()
@@ -129,10 +133,29 @@ class Sweep:
             if len(self._replies) <= UNREAD // 2:
                 # Only now: waking the sender for each reply read would cost a task switch each.
                 self._room.set()
-            return self._replies.popleft()
+            return self._reply()
         if self._failure is not None:
             raise self._failure
         raise StopAsyncIteration
+
+    async def next_replies(self) -> list[Reply]:
+        """Return all replies that there are, one at least, for whoever takes many at a time; a checkpoint. An
+        empty list when every address has answered, or had its tries.
+
+        Raises: as :meth:`__anext__`, but for StopAsyncIteration.
+        """
+        try:
+            found = [await anext(self)]
+        except StopAsyncIteration:
+            return []
+        found += [self._reply() for _ in range(len(self._replies))]
+        self._room.set()
+        return found
+
+    def _reply(self) -> Reply:
+        key, lladdrs, round_trip = self._replies.popleft()
+        *others, lladdr = map(LinkAddress, lladdrs)
+        return Reply(format_ip(key), self._device.name, lladdr, round_trip, tuple(others))
 
     def _forget_reader(self) -> None:
         self._reader = None
@@ -148,8 +171,12 @@ class Sweep:
         """Ask everybody, round by round, until all have answered or had their tries."""
         try:
             await trio.lowlevel.checkpoint()
+            self._check_device()
             for tried in range(1, self._tries + 1):
-                await self._ask([key for key in self._keys if key not in self._answers], tried)
+                if self._complete.is_set():
+                    break
+                self._round = tried
+                await self._ask([key for key in self._keys if key not in self._answers])
             with trio.move_on_after(self._interval):
                 await self._complete.wait()
             self._check_device()
@@ -161,27 +188,42 @@ class Sweep:
                 self._failure = trio.ClosedResourceError("the sweep has ended")
             self._wake_reader()
 
-    async def _ask(self, keys: Sequence[bytes], tried: int) -> None:
-        await trio.lowlevel.checkpoint()
+    async def _ask(self, keys: Sequence[bytes]) -> None:
+        """Ask each of these once, in batches of those whose time has come."""
         clock = self._driver.clock
-        step = 1 / self._rate
-        due = clock()
-        for key in keys:
+        position = 0
+        pause = SHORT_PAUSE
+        following = clock()
+        while position < len(keys) and not self._complete.is_set():
+            now = clock()
             # What a busy loop kept from being sent in time is caught up with by no more than a batch.
-            due = max(due, clock() - BATCH * step, self._asked_at.get(key, -inf) + self._interval)
-            if self._sent % BATCH == 0 or due > clock():
-                with trio.CancelScope(deadline=due):
-                    await self._complete.wait()
-                while len(self._replies) >= UNREAD:
-                    self._room = trio.Event()
-                    await self._room.wait()
-                    due = max(due, clock())
-            if self._complete.is_set():
-                return
-            if key not in self._answers:
-                self._round = tried
-                self._solicit(key)
-                due += step
+            following = max(following, now - BATCH * self._step)
+            batch: list[bytes] = []
+            due = now
+            while position < len(keys) and len(batch) < BATCH:
+                key = keys[position]
+                if key not in self._answers:
+                    due = max(following, self._asked_at.get(key, -inf) + self._interval)
+                    if due > now:
+                        break
+                    batch.append(key)
+                    following = due + self._step
+                position += 1
+            refused = self._solicit(batch, now) if batch else []
+            if refused:
+                # The link has no room: what it did not take is asked for later, and each time later still.
+                keys = [*refused, *keys[position:]]
+                position = 0
+                due = clock() + pause
+                pause = min(2 * pause, LONG_PAUSE)
+            else:
+                pause = SHORT_PAUSE
+            with trio.CancelScope(deadline=due):
+                await self._complete.wait()
+            while len(self._replies) >= UNREAD:
+                self._room = trio.Event()
+                await self._room.wait()
+        await trio.lowlevel.checkpoint()
 
     def _check_device(self) -> None:
         if self._driver.links.get(self._index) is not self._link:
@@ -189,55 +231,42 @@ class Sweep:
         if not self._device.up:
             raise DeviceGone(f"{self._device.name} is down")
 
-    def _solicit(self, key: bytes) -> None:
-        driver = self._driver
+    def _solicit(self, keys: list[bytes], now: float) -> list[bytes]:
+        """Ask for these addresses; returns those whose solicitation the link did not take."""
         self._check_device()
-        now = driver.clock()
-        neighbour = self._entries.get(key)
-        if neighbour is not None and neighbour.dead:
-            # The device was flushed meanwhile: of its carrier, or its own address.
-            del self._entries[key]
-            self._give_back(key, neighbour, now, keep=False)
-            neighbour = None
-        if neighbour is None:
-            neighbour = driver.engine.begin_probe(self._index, key, now, swept=True)
-            self._entries[key] = neighbour
-            driver.listen(self._index, key, self._heard)
-        self._asked_at[key] = now
-        self._sent += 1
-        driver.engine.solicit_once(neighbour, now)
-        driver.pump()
+        if self._targets is None:
+            family = FAMILY_OF_LENGTH[len(keys[0])]
+            self._targets = self._driver.begin_sweep(self._index, family, self._heard)
+        # Before they are sent: an answer may be there before the call returns.
+        self._asked_at.update(dict.fromkeys(keys, now))
+        refused = self._driver.ask(self._index, self._targets, keys)
+        self._sent += len(keys) - refused
+        if not refused:
+            return []
+        for key in keys[-refused:]:
+            del self._asked_at[key]
+        return keys[-refused:]
 
-    def _give_back(self, key: bytes, neighbour: Neighbour, now: float, *, keep: bool) -> None:
-        self._driver.unlisten(self._index, key, self._heard)
-        self._driver.engine.end_probe(neighbour, self._index, key, now, keep=keep)
-
-    def _heard(self, answer: Answer) -> None:
-        known = self._answers.setdefault(answer.key, [])
-        if any(one.lladdr == answer.lladdr for one in known):
-            return
-        known.append(answer)
+    def _heard(self) -> None:
+        assert self._targets is not None
+        answers = self._targets.answers
+        for key, lladdr, when in answers:
+            known = self._answers.get(key, ())
+            if lladdr not in known:
+                self._answers[key] = known = (*known, lladdr)
+                self._replies.append((key, known, when - self._asked_at[key]))
+        answers.clear()
         if len(self._answers) == len(self._keys):
             self._complete.set()
-        others = tuple(one.lladdr for one in known[:-1])
-        round_trip = answer.time - self._asked_at[answer.key]
-        self._replies.append(
-            Reply(format_ip(answer.key), self._device.name, answer.lladdr, round_trip, others)
-        )
-        self._wake_reader()
+        if self._replies:
+            self._wake_reader()
 
     # -- the end
 
     def end_slice(self, *, keep: bool) -> bool:
-        """Stop listening for some addresses, and give the entries that the sweep made for them back, newest
-        first; True when there are more."""
-        driver = self._driver
-        now = driver.clock()
-        for _ in range(min(BUDGET, len(self._entries))):
-            key, neighbour = self._entries.popitem()
-            self._give_back(key, neighbour, now, keep=keep)
-        driver.pump()
-        return bool(self._entries)
+        """Stop listening, and give some of the entries that the sweep made back, newest first; True when
+        there are more."""
+        return self._targets is not None and self._driver.end_sweep(self._index, self._targets, keep=keep)
 
 
 def check_size(count: int, swept: int) -> None:

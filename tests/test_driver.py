@@ -29,7 +29,7 @@ from neighio.core.constants import (
 )
 from neighio.core.device import Address, Device
 from neighio.core.engine import Engine, Scope, device_scope, family_scope
-from neighio.core.events import Answer, Change, DelNeighbour, NewNeighbour, PacketFailed
+from neighio.core.events import Change, DelNeighbour, NewNeighbour, PacketFailed
 from neighio.core.neighbour import Neighbour
 from neighio.core.queue import Packet
 from neighio.driver import Driver, Outcome
@@ -42,6 +42,7 @@ OURS = LinkAddress("02:00:00:00:00:0a")
 THEIRS = LinkAddress("02:00:00:00:00:0b")
 US = parse_ip("198.51.100.1")[0]
 PEER = parse_ip("198.51.100.2")[0]
+ABSENT = parse_ip("198.51.100.66")[0]
 LINK_LOCAL = parse_ip("fe80::1")[0]
 BROADCAST = b"\xff" * 6
 WORKING = IFF_UP | IFF_RUNNING | IFF_LOWER_UP | IFF_BROADCAST
@@ -641,29 +642,34 @@ def test_a_probe_on_a_device_that_goes_is_woken() -> None:
     assert shell.driver.waiting() == 0
 
 
-def test_a_sink_is_told_of_every_answer_until_it_listens_no_more() -> None:
+def test_a_sweep_is_told_of_answers_once_a_batch_until_it_ends() -> None:
     shell = Shell()
-    shell.engine.begin_probe(1, PEER, shell.now)
-    heard: list[LinkAddress] = []
-    second: list[LinkAddress] = []
+    heard: list[list[LinkAddress]] = []
 
-    def first_sink(found: Answer) -> None:
-        heard.append(found.lladdr)
+    def take() -> None:
+        heard.append([LinkAddress(lladdr) for _, lladdr, _ in targets.answers])
+        targets.answers.clear()
 
-    def second_sink(found: Answer) -> None:
-        second.append(found.lladdr)
-
-    shell.driver.listen(1, PEER, first_sink)
-    shell.driver.listen(1, PEER, second_sink)
+    targets = shell.driver.begin_sweep(1, AF_INET, take)
+    assert shell.driver.ask(1, targets, [PEER, ABSENT]) == 0
+    assert len(shell.link.sent) == 2
+    for _ in range(3):
+        shell.link.inbox.append(answer())
+    shell.driver.drain(1)
+    assert heard == [[THEIRS] * 3]
+    shell.driver.drain(1)
+    assert not shell.driver.end_sweep(1, targets, keep=False)
     shell.link.inbox.append(answer())
     shell.driver.drain(1)
-    shell.driver.unlisten(1, PEER, first_sink)
-    shell.link.inbox.append(answer())
-    shell.driver.drain(1)
-    shell.driver.unlisten(1, PEER, second_sink)
-    shell.link.inbox.append(answer())
-    shell.driver.drain(1)
-    assert (heard, second) == ([THEIRS], [THEIRS, THEIRS])
+    assert len(heard) == 1
+
+
+def test_a_sweep_is_told_how_many_solicitations_the_link_did_not_take() -> None:
+    shell = Shell()
+    targets = shell.driver.begin_sweep(1, AF_INET, list)
+    shell.link.errors.append(LinkBusy("va"))
+    assert shell.driver.ask(1, targets, [PEER, ABSENT]) == 2
+    assert shell.driver.counters == {"tx_busy": 1}
 
 
 # -- subscriptions

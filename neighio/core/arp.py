@@ -7,6 +7,7 @@ it answers, for its own addresses and as a proxy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..wire import arp as wire
@@ -111,6 +112,27 @@ class Arp(NeighbourProtocol):
         dst = self.known_lladdr(row) if unicast else None
         self._request(device, source or NOBODY, target, dst or BROADCAST)
 
+    def solicitations(self, table: DeviceTable, keys: Sequence[bytes]) -> list[bytes]:
+        device = table.device
+        if device.noarp:
+            return []
+        node = device.node
+        if len(list(device.own(AF_INET))) > 1:
+            return [
+                self._broadcast(device, node.source_for(key, device, None) or NOBODY) + key for key in keys
+            ]
+        # Whoever has one address asks from it, whomever.
+        head = self._broadcast(device, node.source_for(keys[0], device, None) or NOBODY)
+        return [head + key for key in keys]
+
+    @staticmethod
+    def _broadcast(device: Device, source: bytes) -> bytes:
+        """A request to everybody, without the address that it asks for."""
+        frame = wire.build(
+            wire.ARPOP_REQUEST, source, device.lladdr, NOBODY, NO_LLADDR, dst=BROADCAST, src=device.lladdr
+        )
+        return frame[:-4]
+
     def _request(self, device: Device, source: bytes, target: bytes, dst: bytes) -> None:
         if not device.noarp:
             self.send(device, wire.ARPOP_REQUEST, source, target, NO_LLADDR, dst)
@@ -151,7 +173,8 @@ class Arp(NeighbourProtocol):
                 self._answer(device, sip, sha, tip, heed_filter=False)
             return None
         if op == wire.ARPOP_REPLY:
-            self.heard(device, sip, sha)
+            if table.targets or self.cache.services.probed:
+                self.heard(table, sip, sha)
         elif self._request_is_consumed(table, sip, sha, tip, frame, delayed or to_us):
             return None
         self._learn(table, op, sip, sha, tip, tha, to_us)

@@ -117,10 +117,10 @@ class EngineBase:
             raise InvalidAddress(f"device: no attached device has index {index}")
         return cache, table
 
-    def _find_or_create(self, index: int, key: bytes, *, swept: bool = False) -> tuple[NeighbourCache, int]:
+    def _find_or_create(self, index: int, key: bytes) -> tuple[NeighbourCache, int]:
         cache, table = self._place(index, key)
         found = cache.find(table, cache.protocol.output_key(table.device, key))
-        return cache, found or create(cache, table, key, swept=swept)
+        return cache, found or create(cache, table, key)
 
     @staticmethod
     def _held(neighbour: Neighbour) -> int:

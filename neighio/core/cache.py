@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .listener import Listener
     from .protocol import NeighbourProtocol
     from .proxy import ProxyEntry, ProxyQueue
+    from .targets import Targets
 
 __all__ = ["DeviceTable", "NeighbourCache", "Services", "Statistics"]
 
@@ -146,6 +147,7 @@ class DeviceTable:
         "rows",
         "shards",
         "slot",
+        "targets",
         "timers",
     )
 
@@ -162,6 +164,8 @@ class DeviceTable:
         self.members: RowList = RowList(store, "dev", store.take())
         self.count: int = 0
         self.rows: int = 0
+        # The sweeps under way.
+        self.targets: list[Targets] = []
         # How many messages wait in the proxy's queue.
         self.qlen: int = 0
         self.closed: bool = False
@@ -169,6 +173,13 @@ class DeviceTable:
         self.flushed_all: int = 0
         self.flushed_dynamic: int = 0
         self.cursor: int = self.members.head
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a unicast address is special in no way on this device."""
+        device = self.device
+        special = device.noarp or device.loopback or device.point_to_point or not device.header
+        return not (special or device.neigh_construct or device.neigh_setup or self.parms.dead)
 
 
 class NeighbourCache:

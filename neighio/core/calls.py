@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from ..address import LinkAddress, format_ip
 from ..errors import Unreachable
 from .admin import remove_if_unreferenced
@@ -10,8 +13,12 @@ from .constants import NUD_FAILED, NUD_NOARP, NUD_NONE, NUD_PERMANENT, NUD_PROBE
 from .create import create
 from .neighbour import Neighbour
 from .queue import Packet
+from .targets import Targets
 
-__all__ = ["NeighbourCalls"]
+__all__ = ["BUDGET", "NeighbourCalls"]
+
+BUDGET: Final = 256
+"""How many rows one slice of any long work looks at."""
 
 
 class NeighbourCalls(EngineBase):
@@ -112,17 +119,17 @@ class NeighbourCalls(EngineBase):
 
     # -- calls: solicitation outside the machine
 
-    def begin_probe(self, index: int, key: bytes, now: float, *, swept: bool = False) -> Neighbour:
+    def begin_probe(self, index: int, key: bytes, now: float) -> Neighbour:
         """Hold the entry of an address, made in NONE without a timer if need be, and have answers from it
         emitted as :class:`Answer` until :meth:`end_probe`.
 
         An entry that it makes is untold until its state changes or somebody else holds it: no walk shows
-        it and its end is not announced. ``swept`` ones have an allowance of their own until the end."""
+        it and its end is not announced."""
         self._at(now)
         cache, table = self._place(index, key)
         row = cache.find(table, cache.protocol.output_key(table.device, key))
         if not row:
-            row = create(cache, table, key, swept=swept)
+            row = create(cache, table, key)
             cache.store.untold[row] = cache.store.nud_state[row] == NUD_NONE
         cache.hold(row)
         probed = self.services.probed
@@ -139,26 +146,36 @@ class NeighbourCalls(EngineBase):
         if not cache.store.dead[row]:
             cache.protocol.solicit_once(row, unicast=unicast, source=source)
 
-    def end_probe(
-        self, neighbour: Neighbour, index: int, key: bytes, now: float, *, keep: bool = False
-    ) -> None:
+    def end_probe(self, neighbour: Neighbour, index: int, key: bytes, now: float) -> None:
         """Undo :meth:`begin_probe`. The last one takes along the entry that was made for it, if it is still
-        untold, or is a sweep's and nobody holds it. With ``keep`` a sweep's is counted from now on as any
-        other, while there is room below gc_thresh2."""
+        untold."""
         self._at(now)
         probed = self.services.probed
         probed[index, key] -= 1
-        last = not probed[index, key]
-        if last:
+        if not probed[index, key]:
             del probed[index, key]
         cache, row = neighbour.cache, self._held(neighbour)
         if cache.store.untold[row] and not cache.store.dead[row]:
             remove_if_unreferenced(cache, row)
-            return
-        alive = not cache.store.dead[row]
-        cache.release(row)
-        if alive and (last or keep):
-            cache.end_sweep(row, keep=keep)
+        else:
+            cache.release(row)
+
+    # -- calls: sweeps
+
+    def begin_sweep(self, index: int, family: int) -> Targets:
+        """Make ready to ask many addresses of a device's link."""
+        cache = self.caches[family]
+        return Targets(cache, cache.by_device[index])
+
+    def ask(self, targets: Targets, keys: Sequence[bytes], now: float) -> list[bytes]:
+        """Return the frames that ask for these addresses; see :meth:`Targets.ask`."""
+        self._at(now)
+        return targets.ask(keys)
+
+    def end_sweep(self, targets: Targets, now: float, *, keep: bool, budget: int = BUDGET) -> bool:
+        """Give some of a sweep's entries back; True when there are more. See :meth:`Targets.give_back`."""
+        self._at(now)
+        return targets.give_back(budget, keep=keep)
 
     def sweep_keys(self, index: int, first: bytes, count: int) -> list[bytes]:
         """The ``count`` addresses from ``first`` on that may be somebody's on a device's link, in random

@@ -20,7 +20,7 @@ from .constants import NTF_MANAGED, NUD_VALID
 from .flush import continue_flush
 from .nud import BLACKHOLE
 
-__all__ = ["create"]
+__all__ = ["create", "grow_hash"]
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def create(
         cache.store.set_key(row, key)
         _run_hooks(cache, table, row)
         _back_date(cache, table, row)
-        _grow_hash(cache)
+        grow_hash(cache, 0)
         if table.parms.dead:
             raise DeviceGone(f"dev {table.device.name}")
         existing = cache.find(table, key)
@@ -134,13 +134,14 @@ def _back_date(cache: NeighbourCache, table: DeviceTable, row: int) -> None:
     cache.store.confirmed[row] = cache.services.now - 2 * table.parms.base_reachable_time
 
 
-def _grow_hash(cache: NeighbourCache) -> None:
-    """Double the bucket count when the entries, this one included, outnumber it (neigh_hash_grow).
+def grow_hash(cache: NeighbourCache, more: int) -> None:
+    """Count ``more`` entries, and double the bucket count when the entries outnumber it (neigh_hash_grow).
 
     The count is the kernel's arithmetic, for the statistics. The mapping itself is 256 dicts a device,
     so that no growth holds the loop: the worst takes 0.4 ms at 10^6 entries.
     """
-    if cache.entries > cache.hash_buckets:
+    cache.entries += more
+    while cache.entries > cache.hash_buckets:
         cache.hash_buckets *= 2
         cache.statistics.hash_grows += 1
 

@@ -18,7 +18,7 @@ from ..wire.ethernet import DROP_ETHERNET_TRUNCATED, DROP_VLAN_TAGGED, ETH_HLEN
 from .admin import delete_neighbour, new_neighbour
 from .base import FAMILY_OF_LENGTH, Scope, device_scope, family_scope
 from .cache import DeviceTable, NeighbourCache
-from .calls import NeighbourCalls
+from .calls import BUDGET, NeighbourCalls
 from .constants import AF_INET6, NUD_NONE, NUD_PERMANENT
 from .flush import continue_flush
 from .hits import Hits
@@ -28,9 +28,6 @@ from .switches import SWITCHES, check_switches
 from .upper import deliver_ipv4
 
 __all__ = ["BUDGET", "Engine", "Scope", "device_scope", "family_scope"]
-
-BUDGET: Final = 256
-"""How many rows one slice of any long work looks at."""
 
 DROP_ETHERTYPE: Final = "ethertype"
 

@@ -8,6 +8,7 @@ prefixes is kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..wire import mld
@@ -161,6 +162,19 @@ class Ndisc(NeighbourProtocol):
         packet = self._solicitation(device, source, dst, target)
         frame = (lladdr or ipv6_multicast_lladdr(dst)) + device.lladdr + self.ethertype + packet
         self.cache.outputs.append(Transmit(device, frame, None))
+
+    def solicitations(self, table: DeviceTable, keys: Sequence[bytes]) -> list[bytes]:
+        device = table.device
+        frames = []
+        for key in keys:
+            source = device.node.source_for(key, device, None)
+            if source is None:
+                device.count_drop(NO_SOURCE)
+                continue
+            dst = solicited_node(key)
+            head = ipv6_multicast_lladdr(dst) + device.lladdr + self.ethertype
+            frames.append(head + self._solicitation(device, source, dst, key))
+        return frames
 
     def _solicitation(self, device: Device, source: bytes, dst: bytes, target: bytes) -> bytes:
         lladdr = device.lladdr if source != UNSPECIFIED else None
@@ -360,7 +374,7 @@ class Ndisc(NeighbourProtocol):
                 else:
                     cache.services.claims.duplicate(device, message.target, found)
             return DROP_OWN_ADVERTISED
-        self.heard(device, message.target, message.lladdr or sender)
+        self.heard(table, message.target, message.lladdr or sender)
         row = cache.lookup(table, message.target)
         state = NUD_REACHABLE if message.solicited else NUD_STALE
         if not row:

@@ -3,6 +3,7 @@ entries."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..address import LinkAddress
@@ -68,6 +69,11 @@ class NeighbourProtocol:
         ``source``, or with None from the address that would ask anyway."""
         raise NotImplementedError
 
+    def solicitations(self, table: DeviceTable, keys: Sequence[bytes]) -> list[bytes]:
+        """Return the frames with which all these addresses are asked for, outside the machine. One for which
+        there is no source is left out, and counted."""
+        raise NotImplementedError
+
     def receive(
         self, table: DeviceTable, frame: bytes, *, partial_checksum: bool = False, delayed: bool = False
     ) -> str | None:
@@ -105,9 +111,11 @@ class NeighbourProtocol:
         cache.nud.update(row, lladdr, state, flags)
         cache.release(row)
 
-    def heard(self, device: Device, key: bytes, lladdr: bytes) -> None:
-        """An address answered; whoever probes for it is told."""
-        services = self.cache.services
+    def heard(self, table: DeviceTable, key: bytes, lladdr: bytes) -> None:
+        """An address answered; whoever probes or sweeps for it is told."""
+        for targets in table.targets:
+            targets.hear(key, lladdr)
+        services, device = self.cache.services, table.device
         if services.probed and (device.index, key) in services.probed:
             answer = Answer(services.now, device, key, bytes.__new__(LinkAddress, lladdr))
             self.cache.outputs.append(answer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import sys
+from array import array
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -164,6 +165,24 @@ class Store:
         self.deadline[row] = IDLE
         return row
 
+    @property
+    def has_free(self) -> bool:
+        """Whether rows were given back that lie between others."""
+        return bool(self._free)
+
+    def take_run(self, count: int) -> int:
+        """Take ``count`` rows in a row, as :meth:`take` takes one; return the first.
+
+        Raises:
+            OSError: there is no memory; nothing changed.
+        """
+        first = self.top
+        while first + count > self.capacity:
+            self._resize(self.capacity * 2)
+        self.top = first + count
+        self.deadline[first : self.top] = memoryview(array("d", (IDLE,)) * count)
+        return first
+
     def give_back(self, row: int) -> None:
         """Free a row; handles and waiters that still name it see another generation."""
         self.nud_state[row] = self.flags[row] = self.type[row] = self.protocol[row] = 0
@@ -174,8 +193,11 @@ class Store:
         self.deadline[row] = IDLE
         self.generation[row] = (self.generation[row] + 1) & 0xFFFFFFFF
         self.lladdr[row * LLADDR_WIDTH : (row + 1) * LLADDR_WIDTH] = bytes(LLADDR_WIDTH)
-        self.gc_next[row] = self._free
-        self._free = row
+        if row == self.top - 1:
+            self.top = row
+        else:
+            self.gc_next[row] = self._free
+            self._free = row
 
     def key_of(self, row: int) -> bytes:
         """The packed IP address of a row."""
@@ -241,6 +263,17 @@ class RowList:
 
     def prepend(self, row: int) -> None:
         self._insert(row, self._next[self.head])
+
+    def prepend_run(self, first: int, count: int) -> None:
+        """As :meth:`prepend` for each of ``count`` rows from ``first`` on."""
+        last = first + count - 1
+        following = self._next[self.head]
+        self._next[first : last + 1] = memoryview(array("i", range(first - 1, last)))
+        self._prev[first : last + 1] = memoryview(array("i", range(first + 1, last + 2)))
+        self._next[first] = following
+        self._prev[following] = first
+        self._prev[last] = self.head
+        self._next[self.head] = last
 
     def remove(self, row: int) -> None:
         after, before = self._prev[row], self._next[row]

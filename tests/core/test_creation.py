@@ -510,7 +510,7 @@ def break_back_dating(sim: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def break_hash_growth(sim: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(create_module, "_grow_hash", refuse)
+    monkeypatch.setattr(create_module, "grow_hash", refuse)
 
 
 STEPS: list[tuple[str, Callable[[Simulation, pytest.MonkeyPatch], None]]] = [
