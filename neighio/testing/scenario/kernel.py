@@ -31,10 +31,11 @@ from ..isolation import wrong_release
 from . import model
 from .describe import describe_entry, describe_notification
 from .engine import admin_outcome, mark
-from .frames import PORT, is_router_advertisement
+from .frames import is_router_advertisement
 from .model import DEVICE, PEER_LLADDR, Scenario
 from .nodes import Nodes
 from .peer import Peer
+from .senders import Senders
 from .trace import Line, Player, Trace
 from .watch import Watch, as_notification
 
@@ -50,11 +51,6 @@ DRAWS: Final = 20000
 HEAD_START: Final = 0.02
 METRONOME: Final = "203.0.113.9"
 PROBE: Final = "198.51.100.99"
-
-_IP_RECVERR: Final = 11
-_IPV6_RECVERR: Final = 25
-_MSG_CONFIRM: Final = 0x800
-_MSG_PROBE: Final = 0x10
 
 
 class Disturbed(Exception):
@@ -140,9 +136,9 @@ class _Stage:
         self.sent = 0
         self._due: list[tuple[float, bytes]] = []
         self._drawn: dict[int, float] = {}
-        self._senders: dict[bytes, socket.socket] = {}
         with contextlib.ExitStack() as stack:
             self.watch = stack.enter_context(Watch(self.node, DEVICE))
+            self.senders = stack.enter_context(Senders(self.node, self.index, self.watch.add))
             self.ears = [self._ear(stack, protocol) for protocol in (ETH_P_ARP, ETH_P_IPV6)]
             self.wire = self.ears[0]
             if scenario.managed:
@@ -161,8 +157,6 @@ class _Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for sender in self._senders.values():
-            sender.close()
         self._stack.close()
 
     def play(self) -> tuple[Trace, str]:
@@ -172,7 +166,7 @@ class _Stage:
         for step in self.scenario.steps:
             action = step.action
             if isinstance(action, model.Send | model.Confirm) and format_ip(action.source) in given:
-                self._sender(action.source)
+                self.senders.prepare(action.source)
         self.beginning = self._beginning()
         for step in self.scenario.steps:
             self._run_until(self.beginning + step.at)
@@ -250,15 +244,9 @@ class _Stage:
                 heappush(self._due, (time.monotonic() + answer[0], answer[1]))
 
     def _errors(self) -> None:
-        for sender in self._senders.values():
-            while True:
-                try:
-                    _, control, _, address = sender.recvmsg(64, 512, socket.MSG_ERRQUEUE)
-                except BlockingIOError:
-                    break
-                code = int.from_bytes(control[0][2][:4], "little") if control else 0
-                since = round(time.monotonic() - self.beginning, 3)
-                self.trace.lines.append(Line(since, "x", address[0], errno.errorcode.get(code, str(code))))
+        for ip, error in self.senders.errors():
+            since = round(time.monotonic() - self.beginning, 3)
+            self.trace.lines.append(Line(since, "x", ip, error))
 
     def _note(self, ip: bytes, text: str) -> None:
         since = round(time.monotonic() - self.beginning, 3)
@@ -277,8 +265,7 @@ class _Stage:
                 for _ in range(action.count):
                     self._send(action)
             case model.Confirm(ip, source):
-                flags = _MSG_CONFIRM | _MSG_PROBE
-                self._sender(source).sendto(b"", flags, self._place(ip))
+                self.senders.confirm(source, ip)
             case model.Admin():
                 self._admin(action)
             case model.Link(up):
@@ -309,37 +296,11 @@ class _Stage:
             if table.base_reachable_time != base:
                 self._note_draw(AF_INET6, table.reachable_time)
 
-    def _place(self, ip: bytes, port: int = PORT) -> tuple[str, int] | tuple[str, int, int, int]:
-        """A socket's address. The scope's number counts for link-local and multicast addresses only."""
-        return (format_ip(ip), port) if len(ip) == 4 else (format_ip(ip), port, 0, self.index)
-
-    def _sender(self, source: bytes) -> socket.socket:
-        sender = self._senders.get(source)
-        if sender is None:
-            family = socket.AF_INET if len(source) == 4 else socket.AF_INET6
-            sender = self._senders[source] = self.node.socket(family, socket.SOCK_DGRAM)
-            if family == socket.AF_INET:
-                sender.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
-            else:
-                sender.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
-            sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            # A redirect that quotes one of its packets has to find it.
-            sender.bind(self._place(source))
-            self.watch.add(sender)
-        return sender
-
     def _send(self, action: model.Send) -> None:
         number, self.sent = self.sent, self.sent + 1
-        sender = self._sender(action.source)
-        flags = _MSG_CONFIRM if action.confirm else 0
         self._errors()
-        # An error that came in meanwhile is told by the next call, whatever that is.
-        sender.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        try:
-            sender.sendto(mark(number, action.octets), flags, self._place(action.ip))
-        except OSError as error:
-            if error.errno != errno.ENOBUFS:
-                raise
+        payload = mark(number, action.octets)
+        self.senders.send(action.source, action.ip, payload, confirm=action.confirm)
 
     def _admin(self, action: model.Admin) -> None:
         code = 0
