@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 from ..wire import mld
 from ..wire.ipv6 import ALL_MLDV2_ROUTERS, ALL_NODES, UNSPECIFIED, is_link_local
 from .constants import AF_INET6
+from .events import Membership
 from .parameters import HZ_100
 
 if TYPE_CHECKING:
@@ -52,7 +53,15 @@ class Listener:
         self._caches = caches
         self._reports: dict[int, _Reports] = {}
 
-    def changed(self, device: Device, group: bytes, *, joined: bool) -> None:
+    def listen(self, device: Device, group: bytes, *, joined: bool) -> None:
+        """Have an attached device's link let a group in, or not any more; a host tells its routers."""
+        cache = self._caches.get(AF_INET6)
+        if cache is not None and device.index in cache.by_device:
+            self._services.outputs.append(Membership(device, group, joined))
+            if device.answers:
+                self._changed(device, group, joined=joined)
+
+    def _changed(self, device: Device, group: bytes, *, joined: bool) -> None:
         """A group was joined or left: this is reported in a moment, with what else changes by then, and once
         more."""
         if group == ALL_NODES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
-from ..wire.ipv6 import ALL_NODES, is_link_local, solicited_node
+from ..wire.ipv6 import is_link_local, solicited_node
 from .constants import (
     AF_INET,
     AF_INET6,
@@ -24,7 +24,7 @@ from .constants import (
 from .device import LIMITED_BROADCAST, UNSPECIFIED, Address, Device
 from .switches import SWITCHES
 
-__all__ = ["Node", "Route"]
+__all__ = ["Node", "Route", "count_group"]
 
 
 def _place(addresses: list[Address], new: Address) -> int:
@@ -39,13 +39,16 @@ def _place(addresses: list[Address], new: Address) -> int:
     return place
 
 
-def _follow_groups(device: Device) -> None:
-    """Listen to all nodes and to the solicited-node group of each IPv6 address (RFC 4861 7.2.1)."""
-    groups = {ALL_NODES: 1}
-    for address in device.own(AF_INET6):
-        group = solicited_node(address.ip)
-        groups[group] = groups.get(group, 0) + 1
-    device.groups = groups
+def count_group(device: Device, ip: bytes, step: int) -> bool:
+    """Listen to an IPv6 address's solicited-node group once more (1) or once less (-1), and say whether that
+    joined or left it (RFC 4861 7.2.1)."""
+    group = solicited_node(ip)
+    count = device.groups.get(group, 0) + step
+    if count:
+        device.groups[group] = count
+    else:
+        del device.groups[group]
+    return count == max(step, 0)
 
 
 class Route(NamedTuple):
@@ -116,14 +119,13 @@ class Node:
         place = None
         for number, old in enumerate(device.addresses):
             if old.ip == address.ip and old.prefixlen == address.prefixlen:
-                self._count(old, -1)
+                self._count(device, old, -1)
                 del device.addresses[number]
                 if (old.scope, old.secondary) == (address.scope, address.secondary):
                     place = number
                 break
         device.addresses.insert(_place(device.addresses, address) if place is None else place, address)
-        self._count(address, 1)
-        _follow_groups(device)
+        self._count(device, address, 1)
         return True
 
     def remove_address(self, device: Device, ip: bytes, prefixlen: int) -> bool:
@@ -131,12 +133,13 @@ class Node:
         for address in device.addresses:
             if address.ip == ip and address.prefixlen == prefixlen:
                 device.addresses.remove(address)
-                self._count(address, -1)
-                _follow_groups(device)
+                self._count(device, address, -1)
                 return True
         return False
 
-    def _count(self, address: Address, step: int) -> None:
+    def _count(self, device: Device, address: Address, step: int) -> None:
+        if len(address.ip) == 16:
+            count_group(device, address.ip, step)
         for table, keys in ((self._local, (address.ip,)), (self._broadcast, address.broadcasts())):
             for key in keys:
                 count = table.get(key, 0) + step

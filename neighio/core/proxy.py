@@ -8,8 +8,10 @@ from math import inf
 from typing import Final, NamedTuple
 
 from ..errors import AdminError
+from ..wire.ipv6 import solicited_node
 from .cache import DeviceTable, NeighbourCache
 from .constants import AF_INET6
+from .node import count_group
 
 __all__ = ["ProxyEntry", "ProxyQueue", "add_proxy", "delete_proxy", "find_proxy", "flush_proxies"]
 
@@ -35,6 +37,7 @@ def add_proxy(
     cache: NeighbourCache, key: bytes, device: int, flags: int, protocol: int, permanent: bool
 ) -> None:
     """Add a proxy entry, or overwrite the flags of the one that is there; EXCL and CREATE mean nothing.
+    A host listens to whoever asks for a proxied IPv6 address (pndisc_constructor).
 
     Raises:
         AdminError: ENOBUFS for an IPv6 proxy without a device.
@@ -45,6 +48,8 @@ def add_proxy(
     if old is not None and not protocol:
         protocol = old.protocol
     cache.proxies[key, device] = ProxyEntry(key, device, flags, protocol, permanent)
+    if old is None:
+        _listen(cache, key, device, 1)
 
 
 def delete_proxy(cache: NeighbourCache, key: bytes, device: int) -> None:
@@ -55,6 +60,7 @@ def delete_proxy(cache: NeighbourCache, key: bytes, device: int) -> None:
     """
     if cache.proxies.pop((key, device), None) is None:
         raise AdminError(errno.ENOENT)
+    _listen(cache, key, device, -1)
 
 
 def find_proxy(cache: NeighbourCache, key: bytes, device: int) -> ProxyEntry | None:
@@ -69,6 +75,16 @@ def flush_proxies(cache: NeighbourCache, device: int, *, keep_permanent: bool = 
     for place, entry in list(cache.proxies.items()):
         if entry.device == device and not (keep_permanent and entry.permanent):
             del cache.proxies[place]
+            _listen(cache, entry.key, device, -1)
+
+
+def _listen(cache: NeighbourCache, key: bytes, device: int, step: int) -> None:
+    """Have a host listen to the group of a proxied IPv6 address, or not any more."""
+    table = cache.by_device.get(device)
+    if cache.family != AF_INET6 or table is None or not table.device.answers:
+        return
+    if count_group(table.device, key, step):
+        cache.services.listener.listen(table.device, solicited_node(key), joined=step > 0)
 
 
 class _Delayed(NamedTuple):

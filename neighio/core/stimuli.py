@@ -23,7 +23,6 @@ from .constants import (
     NUD_VALID,
 )
 from .device import Address, Device
-from .events import Membership
 from .flush import begin_flush
 from .proxy import flush_proxies
 
@@ -48,7 +47,7 @@ class DeviceStimuli(EngineBase):
         for cache in self.caches.values():
             cache.attach(device)
         for group in device.groups:
-            self._listen(device, group, joined=True)
+            self.listener.listen(device, group, joined=True)
 
     def detach(self, index: int, now: float) -> None:
         """Have no neighbours on a device any more: everything goes, with its events, a large table's in
@@ -71,13 +70,6 @@ class DeviceStimuli(EngineBase):
             if proxies:
                 flush_proxies(cache, index)
             self.services.rearmed.add(family_scope(cache.family))
-
-    def _listen(self, device: Device, group: bytes, *, joined: bool) -> None:
-        """Have the link let an IPv6 group in, or not any more."""
-        if device.index in self.devices and AF_INET6 in self.caches:
-            self.services.outputs.append(Membership(device, group, joined))
-            if device.answers:
-                self.listener.changed(device, group, joined=joined)
 
     def link_up(self, index: int, now: float) -> None:
         """The device was set up (NETDEV_UP): nothing happens to neighbours. A host detects its addresses
@@ -147,7 +139,7 @@ class DeviceStimuli(EngineBase):
         if not device.node.add_address(device, address):
             return
         for group in device.groups.keys() - before:
-            self._listen(device, group, joined=True)
+            self.listener.listen(device, group, joined=True)
         if AF_INET not in self.caches:
             return
         cache = self.caches[AF_INET]
@@ -173,7 +165,7 @@ class DeviceStimuli(EngineBase):
         if not device.node.remove_address(device, ip, prefixlen):
             return
         for group in before - device.groups.keys():
-            self._listen(device, group, joined=False)
+            self.listener.listen(device, group, joined=False)
         if len(ip) != 4:
             return
         if next(device.own(AF_INET), None) is None:
