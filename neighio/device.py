@@ -67,8 +67,8 @@ class Device:
             raise ValueError("forwarding: only a host is a router; a client's kernel is, or is not")
         self.interface = interface
         self.role: Literal["client", "host"] = role
-        self.lladdr = None if lladdr is None else LinkAddress(lladdr)
-        self.forwarding = forwarding
+        self.lladdr: LinkAddress | None = None if lladdr is None else LinkAddress(lladdr)
+        self.forwarding: bool = forwarding
         read = check_own_address if host else parse_interface
         self.addresses: tuple[tuple[bytes, int], ...] = tuple(read(address) for address in addresses)
         self.neigh_construct = neigh_construct
@@ -119,7 +119,7 @@ class AttachedDevice(HostRole):
 
     @property
     def present(self) -> bool:
-        """Whether the table has neighbours on it now: it was neither detached nor removed."""
+        """Whether the table has neighbours on it now; it was neither detached nor removed."""
         return not self._ended.is_set()
 
     @property

@@ -142,7 +142,9 @@ class Sweep:
         """Return all replies that there are, one at least, for whoever takes many at a time; a checkpoint. An
         empty list when every address has answered, or had its tries.
 
-        Raises: as :meth:`__anext__`, but for StopAsyncIteration.
+        Raises:
+            DeviceGone, TableFull, NeighioError, trio.BusyResourceError, trio.ClosedResourceError: as when
+            iterating.
         """
         try:
             found = [await anext(self)]

@@ -15,17 +15,35 @@ import neighio.errors
 import neighio.testing
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "api.rst"
-PUBLIC = sorted(name for name in vars(neighio) if not name.startswith("_"))
-SUBMODULES = {path.stem for path in Path(neighio.__file__).parent.iterdir()}
-NAMES = [name for name in PUBLIC if name not in SUBMODULES]
+NAMES = list(neighio.__all__)
 
 
-def test_every_import_of_the_package_is_an_export() -> None:
-    tree = ast.parse(Path(neighio.__file__).read_text(encoding="utf-8"))
-    imported = {
-        alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    } - {None, "annotations"}
-    assert imported == set(NAMES) - {"annotations"}
+def exports(package: ModuleType) -> dict[str, str]:
+    """The names that a package's face imports, be it for type checkers alone, and from which of its modules."""
+    tree = ast.parse(Path(str(package.__file__)).read_text(encoding="utf-8"))
+    return {
+        alias.asname: node.module or ""
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
+
+
+def test_type_checkers_and_programs_find_every_name_in_the_same_place() -> None:
+    assert exports(neighio) == {name: home for home, names in neighio._HOMES.items() for name in names}
+    assert set(exports(neighio)) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_is_there_and_stays_what_it_is(name: str) -> None:
+    assert getattr(neighio, name) is getattr(neighio, name) is vars(neighio)[name]
+    assert name in dir(neighio)
+
+
+def test_another_name_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="module 'neighio' has no attribute 'nonsense'"):
+        neighio.nonsense  # noqa: B018  # asking is the test
 
 
 def test_the_public_face_is_there() -> None:
@@ -38,9 +56,7 @@ def test_the_public_face_is_there() -> None:
 
 @pytest.mark.parametrize("package", [neighio, neighio.testing])
 def test_the_reference_has_every_name(package: ModuleType) -> None:
-    tree = ast.parse(Path(str(package.__file__)).read_text(encoding="utf-8"))
-    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-    exported = {alias.asname for node in imports for alias in node.names if alias.asname}
+    exported = set(exports(package))
     text = REFERENCE.read_text(encoding="utf-8")
     assert ".. automodule:: neighio.errors\n   :members:" in text
     described = set(

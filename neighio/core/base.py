@@ -65,8 +65,10 @@ class EngineBase:
         self._gc: dict[int, PeriodicGC] = {}
         self._managed: dict[int, ManagedWork] = {}
         self._receivers: dict[bytes, NeighbourProtocol] = {}
-        self.services.listener = self.listener = Listener(self.services, self.caches)
-        self.services.claims = self.claims = Claims(self.services, self.caches, self._change_address)
+        self.listener: Listener = Listener(self.services, self.caches)
+        self.services.listener = self.listener
+        self.claims: Claims = Claims(self.services, self.caches, self._change_address)
+        self.services.claims = self.claims
         for family in families:
             cache = self.caches[family] = NeighbourCache(family, self.services)
             cache.proxy_queue = ProxyQueue(cache)

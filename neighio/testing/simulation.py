@@ -270,7 +270,7 @@ class Simulation:
         defence: str = "none",
     ) -> Pending:
         """Have a host's device want an address; ``outcome`` is None when it is in use, or
-        :class:`DuplicateAddress`. See :meth:`Engine.claim_address`."""
+        :class:`DuplicateAddress`. See :meth:`neighio.AttachedDevice.add_address`."""
         ip, prefixlen = parse_interface(address)
         device = self.device(dev)
         pending = Pending()
