@@ -114,8 +114,8 @@ class Listener:
     def _send(self, device: Device, records: list[tuple[int, bytes]]) -> None:
         cache = self._caches.get(AF_INET6)
         if cache is not None and device.up and records:
-            own = (address.ip for address in device.own(AF_INET6) if address.proven)
-            source = next(filter(is_link_local, own), UNSPECIFIED)
+            own = [address.ip for address in device.own(AF_INET6) if address.proven]
+            source = next(filter(is_link_local, reversed(own)), UNSPECIFIED)
             table = cache.by_device[device.index]
             packet = mld.build_report(source, records)
             cast("Ndisc", cache.protocol).send(table, ALL_MLDV2_ROUTERS, packet)

@@ -18,6 +18,7 @@ from ..wire.ipv6 import (
     ALL_NODES,
     ALL_ROUTERS,
     IPPROTO_ICMPV6,
+    IPPROTO_UDP,
     IPV6_HLEN,
     UNSPECIFIED,
     is_link_local,
@@ -455,11 +456,10 @@ class Ndisc(NeighbourProtocol):
         destination = message.destination
         if message.redirected is not None:
             packet = message.redirected
-            # The kernel asks the socket that sent it; we know none, but that it was sent by an address of
-            # ours.
-            if len(packet) < IPV6_HLEN or (
-                packet[6] != IPPROTO_ICMPV6 and device.address(packet[8:24]) is None
-            ):
+            # The kernel asks the socket that sent it, of which UDP's has none to say to it. We know of no
+            # socket, but that an address of ours sent it.
+            ours = packet[6:7] != bytes((IPPROTO_UDP,)) and device.address(packet[8:24]) is not None
+            if len(packet) < IPV6_HLEN or not (packet[6] == IPPROTO_ICMPV6 or ours):
                 return DROP_REDIRECT_PACKET
             destination = packet[24:40]
         if not any(

@@ -28,9 +28,15 @@ __all__ = ["Node", "Route", "count_group"]
 
 
 def _place(addresses: list[Address], new: Address) -> int:
-    """Where a device's list takes an IPv4 address: a primary one behind the last primary of its scope or a
-    narrower one, a secondary one at the end (__inet_insert_ifa)."""
-    if new.secondary or len(new.ip) != 4:
+    """Where a device's list takes an address.
+
+    IPv4: a primary one behind the last primary of its scope or a narrower one, a secondary one at the end
+    (__inet_insert_ifa). IPv6: before all of its scope or a narrower one (ipv6_link_dev_addr).
+    """
+    if len(new.ip) != 4:
+        own = [number for number, address in enumerate(addresses) if len(address.ip) == 16]
+        return next((n for n in own if addresses[n].scope >= new.scope), len(addresses))
+    if new.secondary:
         return len(addresses)
     place = 0
     for number, address in enumerate(addresses, 1):
@@ -232,7 +238,8 @@ class Node:
         """
         if len(target) == 16:
             own = [address.ip for address in device.own(AF_INET6) if address.proven]
-            return hint if hint in own else next(filter(is_link_local, own), None)
+            # The link-local address that the device has had longest (ipv6_get_lladdr).
+            return hint if hint in own else next(filter(is_link_local, reversed(own)), None)
         if hint is not None and self.address_type(hint) == RTN_LOCAL:
             announce = self.switch(device, AF_INET, "arp_announce")
             if announce == 0 or (announce == 1 and device.subnet_contains(target, hint)):

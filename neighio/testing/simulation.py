@@ -64,6 +64,7 @@ class Simulation:
         ticks_per_second: rounds time down to ticks as the kernel's jiffies do; none by default.
         atomic_notifications: Linux's order of notifications since 7.0; see :class:`Engine`.
         trace: whether :attr:`log` shows silent changes too.
+        record: False for long lives of many: neither :attr:`log` nor :attr:`outputs` is kept.
 
     Attributes:
         now: the present, seconds.
@@ -78,6 +79,7 @@ class Simulation:
         ticks_per_second: int | None = None,
         atomic_notifications: bool = False,
         trace: bool = False,
+        record: bool = True,
     ) -> None:
         self.now: float = start
         self.log: list[tuple[float, str]] = []
@@ -95,7 +97,7 @@ class Simulation:
             clock=lambda: self.now,
             wake=self._wake,
             arm=self._arm,
-            observe=self._observe,
+            observe=self._observe if record else None,
             trace=trace,
         )
         self._deadlines: dict[Scope, float] = {}

@@ -424,7 +424,7 @@ def embedded(source: str, destination: str, protocol: int) -> bytes:
 UDP, TCP, ICMPV6 = 17, 6, 58
 REDIRECTED = [
     # the packet that caused it -> taken
-    ("UDP from us", embedded(US, OFF_LINK, UDP), True),
+    ("UDP from us", embedded(US, OFF_LINK, UDP), False),
     ("TCP from us", embedded(US, OFF_LINK, TCP), True),
     ("UDP from somebody else", embedded(HOST, OFF_LINK, UDP), False),
     ("ICMPv6 from us", embedded(US, OFF_LINK, ICMPV6), True),
