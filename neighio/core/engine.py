@@ -102,11 +102,15 @@ class Engine(DeviceStimuli, NeighbourCalls):
                 self._managed[number].due,
                 self.caches[number].proxy_queue.next_deadline(),
             )
-        timers = (
-            cache.by_device[number].timers for cache in self.caches.values() if number in cache.by_device
-        )
-        deadline = min((timer.next_deadline() for timer in timers), default=inf)
-        return min(deadline, self.claims.next_deadline(number), self.listener.next_deadline(number))
+        deadline = inf
+        for cache in self.caches.values():
+            table = cache.by_device.get(number)
+            if table is not None and (due := table.timers.next_deadline()) < deadline:
+                deadline = due
+        device = self.devices.get(number)
+        if device is not None and device.answers:
+            deadline = min(deadline, self.claims.next_deadline(number), self.listener.next_deadline(number))
+        return deadline
 
     def handle_timers(self, scope: Scope, now: float, budget: int = BUDGET) -> bool:
         """Do what is due for the scope, looking at about ``budget`` rows; True when more is due now."""
@@ -249,6 +253,9 @@ class Engine(DeviceStimuli, NeighbourCalls):
         if "disable_ipv6" in switches:
             for disabled_now in self._disabled() - disabled:
                 self._flush(disabled_now, family=AF_INET6)
+        if family == AF_INET6 and "forwarding" in switches:
+            for device in self.devices.values():
+                self._follow_forwarding(device)
 
     def _disabled(self) -> builtins.set[int]:
         """The devices that have IPv6 disabled."""

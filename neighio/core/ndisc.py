@@ -16,7 +16,6 @@ from ..wire import ndisc as wire
 from ..wire.ethernet import ipv6_multicast_lladdr, is_group
 from ..wire.ipv6 import (
     ALL_NODES,
-    ALL_ROUTERS,
     IPPROTO_ICMPV6,
     IPPROTO_UDP,
     IPV6_HLEN,
@@ -25,6 +24,7 @@ from ..wire.ipv6 import (
     is_multicast,
     solicited_node,
 )
+from . import upper
 from .constants import (
     AF_INET6,
     NEIGH_UPDATE_F_ISROUTER,
@@ -45,7 +45,6 @@ from .parameters import HZ_10, HZ_100
 from .protocol import NeighbourProtocol
 from .proxy import ProxyEntry, find_proxy
 from .queue import Packet
-from .upper import deliver_ipv6
 
 if TYPE_CHECKING:
     from .cache import DeviceTable
@@ -88,7 +87,9 @@ DROP_REASONS: Final = (
     DROP_REDIRECT_ROUTER,
     DROP_REDIRECT_PACKET,
     *wire.DROP_REASONS,
-    *(reason for reason in mld.DROP_REASONS if reason not in wire.DROP_REASONS),
+    *(reason for reason in mld.DROP_REASONS if reason not in (*wire.DROP_REASONS, mld.DROP_NOT_MLD_QUERY)),
+    upper.DROP_NOT_OURS,
+    upper.DROP_NO_LISTENER,
 )
 """Every reason for which a received frame touches nothing."""
 
@@ -239,14 +240,13 @@ class Ndisc(NeighbourProtocol):
         if isinstance(query, mld.Query):
             services.listener.query(device, query)
             return None
-        return deliver_ipv6(services, device, frame) if query == mld.DROP_NOT_MLD_QUERY else query
+        return upper.deliver_ipv6(services, device, frame) if query == mld.DROP_NOT_MLD_QUERY else query
 
     def _misdirected(self, device: Device, message: wire.Fields, to_us: bool) -> str | None:
         """Why a message is not for this node by its destination, if it is not."""
         dst = message.dst
         if is_multicast(dst):
-            routers = dst == ALL_ROUTERS and self.switch(device, "forwarding")
-            return None if dst in device.groups or routers else DROP_GROUP
+            return None if dst in device.groups else DROP_GROUP
         if not to_us and self.switch(device, "drop_unicast_in_l2_multicast"):
             return DROP_L2_MULTICAST
         own = device.address(dst)

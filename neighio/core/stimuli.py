@@ -7,6 +7,7 @@ import errno
 
 from ..address import format_ip
 from ..errors import AdminError, InvalidAddress
+from ..wire.ipv6 import ALL_ROUTERS
 from .admin import remove_if_unreferenced
 from .base import EngineBase, family_scope
 from .claims import PROBE_NUM
@@ -44,6 +45,7 @@ class DeviceStimuli(EngineBase):
                 raise InvalidAddress(f"device: {device.name} is attached already")
         (self.host if device.answers else self.node).add_device(device)
         self.devices[device.index] = device
+        self._follow_forwarding(device)
         for cache in self.caches.values():
             cache.attach(device)
         for group in device.groups:
@@ -70,6 +72,17 @@ class DeviceStimuli(EngineBase):
             if proxies:
                 flush_proxies(cache, index)
             self.services.rearmed.add(family_scope(cache.family))
+
+    def _follow_forwarding(self, device: Device) -> None:
+        """A router listens to the group of all routers (dev_forward_change)."""
+        router = bool(device.node.switch(device, AF_INET6, "forwarding"))
+        if router == (ALL_ROUTERS in device.groups):
+            return
+        if router:
+            device.groups[ALL_ROUTERS] = 1
+        else:
+            del device.groups[ALL_ROUTERS]
+        self.listener.listen(device, ALL_ROUTERS, joined=router)
 
     def link_up(self, index: int, now: float) -> None:
         """The device was set up (NETDEV_UP): nothing happens to neighbours. A host detects its addresses
