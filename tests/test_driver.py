@@ -903,7 +903,8 @@ def test_a_device_is_what_its_link_says() -> None:
 
 def test_a_device_that_the_node_knows_stays_the_same() -> None:
     shell = Shell()
-    known = shell.engine.node.devices[9] = Device("vk", 9, OURS, flags=WORKING, mtu=1280)
+    known = Device("vk", 9, OURS, flags=WORKING, mtu=1280)
+    shell.engine.node.add_device(known)
     known.addresses.append(Address(PEER, 32))
     assert shell.driver.attach(StubLink("vk", 9)) is known
     assert known.mtu == 1280
@@ -997,7 +998,7 @@ def test_the_carrier_of_a_device_that_is_down_takes_nothing_along() -> None:
 
 def test_facts_of_a_device_without_a_link_are_followed_too() -> None:
     shell = Shell()
-    shell.engine.node.devices[5] = Device("vk", 5, OURS, flags=WORKING)
+    shell.engine.node.add_device(Device("vk", 5, OURS, flags=WORKING))
     shell.driver.follow(5, StubLink("vy", 5))
     assert shell.engine.node.devices[5].name == "vy"
     assert list(shell.driver.names) == ["va"]
