@@ -225,6 +225,7 @@ class Claims:
             if self._conflicts.get(device.index, 0) >= MAX_CONFLICTS:
                 earliest = self._last_start.get(device.index, -inf) + RATE_LIMIT_INTERVAL
                 wait = max(wait, earliest - services.now)
+            self._last_start[device.index] = services.now + wait
         else:
             wait = 0.0 if claim.address.optimistic else services.random.random() * FIRST_DELAY
             claim.nonce = None
@@ -232,7 +233,6 @@ class Claims:
                 claim.nonce = services.random.randrange(1, 1 << 8 * NONCE_LENGTH).to_bytes(
                     NONCE_LENGTH, "big"
                 )
-        self._last_start[device.index] = services.now + wait
         self._arm(claim, services.now + wait)
 
     def _arm(self, claim: Claim, due: float) -> None:
@@ -257,7 +257,8 @@ class Claims:
         else:
             table = self._caches[AF_INET6].by_device[device.index]
             dst = solicited_node(ip)
-            packet = ndisc.build_solicitation(UNSPECIFIED, dst, ip, None, claim.nonce)
+            tclass = device.node.switch(device, AF_INET6, "ndisc_tclass")
+            packet = ndisc.build_solicitation(UNSPECIFIED, dst, ip, None, claim.nonce, traffic_class=tclass)
             self._ndisc.send(table, dst, packet)
             wait = max(table.parms.retrans_time, HZ_100)
         self._arm(claim, now + wait)
@@ -293,7 +294,8 @@ class Claims:
         """Somebody else has an address that is being detected: it does not become ours."""
         claim = self.find(device, ip)
         if claim is not None and claim.detecting:
-            self._conflicts[device.index] = self._conflicts.get(device.index, 0) + 1
+            if len(ip) == 4:
+                self._conflicts[device.index] = self._conflicts.get(device.index, 0) + 1
             self.give_up(device, ip)
             self._tell(claim, lladdr, "duplicate")
 
@@ -325,7 +327,7 @@ class Claims:
         """Somebody else uses an address of ours. It is told; an IPv4 address is defended as its claim
         says."""
         claim = self.find(device, ip)
-        if claim is None:
+        if claim is None or self._is_ours(device, lladdr):
             return
         now = self._services.now
         action = "reported"

@@ -204,9 +204,10 @@ class DeviceStimuli(EngineBase):
 
         Raises:
             AdminError: EEXIST, the device has it or wants it already.
+            InvalidAddress: its family is not served.
         """
         self._at(now)
-        device = self.devices[index]
+        device = self._place(index, address.ip)[1].device
         if self.claims.find(device, address.ip) is not None or device.address(address.ip) is not None:
             raise AdminError(errno.EEXIST, f"address: {format_ip(address.ip)} is there already")
         if len(address.ip) == 16:
@@ -239,11 +240,14 @@ class DeviceStimuli(EngineBase):
         backoff: float = 1.0,
         reply: bool = False,
     ) -> None:
-        """Announce an address on a device; see :meth:`Claims.announce`."""
+        """Announce an address on a device; see :meth:`Claims.announce`.
+
+        Raises:
+            InvalidAddress: its family is not served.
+        """
         self._at(now)
-        self.claims.announce(
-            self.devices[index], ip, count=count, interval=interval, backoff=backoff, reply=reply
-        )
+        device = self._place(index, ip)[1].device
+        self.claims.announce(device, ip, count=count, interval=interval, backoff=backoff, reply=reply)
 
     def _change_address(self, device: Device, address: Address, add: bool) -> None:
         if add:
