@@ -193,10 +193,10 @@ class Arp(NeighbourProtocol):
             return True
         if not device.answers or not self._proxies(device, sip, tip):
             return False
-        known = self._learn_requester(table, sip, sha)
+        # Unlike an own address's, this answer does not depend on whether the asker can be known.
+        self._learn_requester(table, sip, sha)
         if at_once or not table.parms.proxy_delay:
-            if known:
-                self._reply(device, sip, sha, tip)
+            self._reply(device, sip, sha, tip)
         else:
             self.cache.proxy_queue.push(table, frame)
         return True

@@ -124,8 +124,14 @@ class ProxyQueue:
         self._waiting = [delayed for delayed in self._waiting if delayed.due > now]
         for delayed in due:
             delayed.table.qlen -= 1
-            if delayed.table.device.up and not delayed.table.closed:
-                self._cache.protocol.receive(delayed.table, delayed.frame, delayed=True)
+            device = delayed.table.device
+            if device.up and not delayed.table.closed:
+                # Its checksum was judged, or not, when it came.
+                reason = self._cache.protocol.receive(
+                    delayed.table, delayed.frame, partial_checksum=True, delayed=True
+                )
+                if reason is not None:
+                    device.count_drop(reason)
 
     def purge(self) -> None:
         """Forget what waits, of every device (pneigh_queue_purge)."""
