@@ -29,11 +29,18 @@ from neighio.core.constants import (
 )
 from neighio.core.device import Address, Device
 from neighio.core.engine import Engine, Scope, device_scope, family_scope
-from neighio.core.events import Change, DelNeighbour, NewNeighbour, PacketFailed
+from neighio.core.events import AddressConflict, Change, DelNeighbour, NewNeighbour, PacketFailed
 from neighio.core.neighbour import Neighbour
 from neighio.core.queue import Packet
 from neighio.driver import Driver, Outcome
-from neighio.errors import DeviceGone, InvalidAddress, PacketDropped, SubscriberOverflow, Unreachable
+from neighio.errors import (
+    DeviceGone,
+    DuplicateAddress,
+    InvalidAddress,
+    PacketDropped,
+    SubscriberOverflow,
+    Unreachable,
+)
 from neighio.link.base import FrameTooLong, LinkBusy, LinkDown, LinkGone
 from neighio.publication import Idle, Subscription
 from neighio.wire import arp
@@ -670,6 +677,115 @@ def test_a_sweep_is_told_how_many_solicitations_the_link_did_not_take() -> None:
     shell.link.errors.append(LinkBusy("va"))
     assert shell.driver.ask(1, targets, [PEER, ABSENT]) == 2
     assert shell.driver.counters == {"tx_busy": 1}
+
+
+# -- groups, and addresses of a host
+
+OWN = parse_ip("198.51.100.5")[0]
+OWN6 = parse_ip("2001:db8::5")[0]
+
+
+def host(shell: Shell) -> StubLink:
+    """A second device, ``vh``, in the host role."""
+    link = StubLink("vh", 2)
+    shell.driver.attach(link, answers=True)
+    return link
+
+
+def want(shell: Shell, ip: bytes, defence: str = "none") -> Hashable:
+    token = next(shell.tokens)
+    shell.driver.await_claim(2, ip, token)
+    shell.engine.claim_address(2, Address(ip, 24), shell.now, defence=defence)
+    shell.driver.pump()
+    return token
+
+
+def conflict(ip: bytes = OWN) -> bytes:
+    return arp.build(arp.ARPOP_REQUEST, ip, THEIRS, ip, bytes(6), dst=BROADCAST, src=THEIRS)
+
+
+def test_a_link_lets_in_the_groups_that_its_device_listens_to() -> None:
+    shell = Shell()
+    nodes, solicited = bytes.fromhex("333300000001"), bytes.fromhex("3333ff000005")
+    assert shell.link.groups == [nodes]
+    shell.engine.add_address(1, Address(OWN6, 64), shell.now)
+    assert shell.link.groups == [nodes]
+    shell.driver.pump()
+    assert shell.link.groups == [nodes, solicited]
+    shell.engine.remove_address(1, OWN6, 64, shell.now)
+    shell.driver.pump()
+    assert shell.link.groups == [nodes]
+
+
+def test_a_link_that_is_gone_when_it_is_told_of_a_group_is_reported() -> None:
+    shell = Shell()
+
+    def gone(group: bytes) -> None:
+        raise LinkGone
+
+    shell.link.join = gone  # type: ignore[method-assign]
+    shell.engine.add_address(1, Address(OWN6, 64), shell.now)
+    shell.driver.pump()
+    assert shell.troubles == [(1, LinkGone)]
+
+
+@pytest.mark.parametrize("ip", [OWN, OWN6])
+def test_who_wants_an_address_is_woken_once_when_it_is_in_use(ip: bytes) -> None:
+    shell = Shell()
+    host(shell)
+    tokens = [want(shell, ip)]
+    shell.driver.await_claim(2, ip, tokens[0])
+    assert (shell.woken, shell.driver.waiting()) == ([], 1)
+    shell.run(30.0)
+    assert shell.woken == [(tokens[0], None)]
+    assert shell.driver.waiting() == 0
+
+
+def test_who_wants_an_address_that_is_somebody_elses_is_told_whose() -> None:
+    shell = Shell()
+    link = host(shell)
+    token = want(shell, OWN)
+    link.inbox.append(conflict())
+    shell.driver.drain(2)
+    ((woken, error),) = shell.woken
+    assert woken == token and isinstance(error, DuplicateAddress)
+    assert (error.ip, error.device, error.lladdr) == ("198.51.100.5", "vh", THEIRS)
+    assert shell.driver.waiting() == 0
+
+
+def test_who_does_not_want_it_any_more_is_not_woken() -> None:
+    shell = Shell()
+    host(shell)
+    token = want(shell, OWN)
+    shell.driver.forget_claim(2, OWN, token)
+    shell.driver.forget_claim(2, OWN, token)
+    assert shell.driver.waiting() == 0
+    shell.run(30.0)
+    assert shell.woken == []
+
+
+def test_a_device_that_goes_ends_the_wait_for_its_addresses() -> None:
+    shell = Shell()
+    host(shell)
+    tokens = [want(shell, ip) for ip in (OWN, OWN6)]
+    shell.driver.detach(2)
+    assert [(token, type(error)) for token, error in shell.woken] == [(token, DeviceGone) for token in tokens]
+    assert shell.driver.waiting() == 0
+
+
+def test_conflicts_are_shown_to_who_asked_for_them_and_to_nobody_else() -> None:
+    shell = Shell()
+    link = host(shell)
+    want(shell, OWN, defence="cease")
+    shell.run(30.0)
+    shown, plain = shell.subscribe(conflicts=True), shell.subscribe(trace=True, errors=True)
+    taken(shown), taken(plain)
+    link.inbox.append(conflict())
+    shell.driver.drain(2)
+    (event,) = taken(shown)
+    assert isinstance(event, AddressConflict)
+    assert (event.ip, event.device, event.lladdr, event.action) == ("198.51.100.5", "vh", THEIRS, "ceased")
+    assert taken(plain) == []
 
 
 # -- subscriptions
