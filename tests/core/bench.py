@@ -7,8 +7,10 @@ from math import inf
 from random import Random
 from typing import NamedTuple
 
+from neighio.address import parse_ip
 from neighio.core.constants import (
     AF_INET,
+    AF_INET6,
     IFF_BROADCAST,
     IFF_LOWER_UP,
     IFF_MULTICAST,
@@ -36,7 +38,7 @@ from neighio.core.constants import (
     NUD_STALE,
     nud_state_name,
 )
-from neighio.core.device import Address, Device
+from neighio.core.device import Address, Device, parse_interface
 from neighio.core.engine import Engine, device_scope
 from neighio.core.events import (
     Change,
@@ -52,12 +54,13 @@ from neighio.core.events import (
 from neighio.core.neighbour import Neighbour
 from neighio.core.queue import Packet
 
+from . import families
+from .families import packed
+
 DEVICE = 7
-KEY = bytes((198, 51, 100, 2))
 OURS = bytes.fromhex("02000000000a")
 LLADDR = bytes.fromhex("02000000000b")
 OTHER = bytes.fromhex("02000000000c")
-BROADCAST = b"\xff" * 6
 
 STATES = (
     NUD_NONE,
@@ -116,7 +119,7 @@ class Facts(NamedTuple):
 
 
 class Bench:
-    """One engine, one device ``va`` with 198.51.100.1/24, and the entry of 198.51.100.2.
+    """One engine, one device ``va`` with addresses, and the entry of the family's neighbour 2.
 
     The clock is :attr:`now`; tests move it. Nothing but :meth:`fire` and :meth:`wait` lets timers fire.
     """
@@ -135,31 +138,34 @@ class Bench:
         self.random = FixedRandom(draw)
         self.engine = Engine(now=now, random=self.random, ticks_per_second=ticks_per_second)
         self.engine.services.tracing = tracing
-        self.cache = self.engine.caches[AF_INET]
+        self.family = families.current()
+        self.cache = self.engine.caches[self.family.number]
         self.nud = self.cache.nud
         self.device = device or ethernet()
         self.engine.attach(self.device, now)
-        self.engine.add_address(DEVICE, Address(bytes((198, 51, 100, 1)), 24), now)
-        self.engine.set(DEVICE, AF_INET, {**PARAMETERS, **parameters}, now)
+        for address in self.family.own:
+            ip, prefixlen = parse_interface(address)
+            self.engine.add_address(DEVICE, Address(ip, prefixlen), now)
+        self.engine.set(DEVICE, self.family.number, {**PARAMETERS, **parameters}, now)
         self.packets = 0
         self.seen: list[Output] = []
         self.failure = 0
         self.engine.take_outputs()
 
     def set(self, **parameters: float) -> None:
-        self.engine.set(DEVICE, AF_INET, parameters, self.now)
+        self.engine.set(DEVICE, self.family.number, parameters, self.now)
 
     # -- the entry
 
-    def find(self, key: bytes = KEY) -> Neighbour | None:
-        return self.engine.lookup(DEVICE, key, self.now)
+    def find(self, key: bytes | None = None) -> Neighbour | None:
+        return self.engine.lookup(DEVICE, key or packed(), self.now)
 
-    def entry(self, key: bytes = KEY) -> Neighbour:
+    def entry(self, key: bytes | None = None) -> Neighbour:
         found = self.find(key)
         assert found is not None, "the entry is gone"
         return found
 
-    def facts(self, key: bytes = KEY) -> Facts:
+    def facts(self, key: bytes | None = None) -> Facts:
         neighbour = self.entry(key)
         store, row = self.cache.store, neighbour.row
         return Facts(
@@ -174,11 +180,14 @@ class Bench:
             store.deadline[row],
         )
 
-    def put(self, state: int, flags: int = 0, *, lladdr: bytes = LLADDR, key: bytes = KEY) -> Neighbour:
+    def put(
+        self, state: int, flags: int = 0, *, lladdr: bytes = LLADDR, key: bytes | None = None
+    ) -> Neighbour:
         """Bring a new entry into a state by what brings one there, forget what that caused, and return it.
 
         INCOMPLETE and DELAY come of the wish for an address, PROBE has sent its first probe.
         """
+        key = key or packed()
         neighbour = self.engine.neighbour(DEVICE, key, self.now)
         row = neighbour.row
         asked = NEIGH_UPDATE_F_ADMIN
@@ -207,32 +216,42 @@ class Bench:
 
     # -- stimuli; each returns what it caused
 
-    def output(self, key: bytes = KEY, size: int = 28) -> list[str]:
+    def output(self, key: bytes | None = None, size: int = 48) -> list[str]:
         """A packet of ``size`` octets, named p1, p2 ... in the order of their sending."""
         self.send(key, size)
         return self.told()
 
-    def send(self, key: bytes = KEY, size: int = 28, source: bytes = bytes((198, 51, 100, 1))) -> Packet:
+    def send(self, key: bytes | None = None, size: int = 48, source: bytes | None = None) -> Packet:
         self.packets += 1
-        name = b"p%d" % self.packets
-        packet = Packet(b"\x45" + bytes(11) + source + key + name + bytes(size - 20 - len(name)), AF_INET)
+        key = key or packed()
+        body = b"p%d" % self.packets
+        body += bytes(size - self.family.header - len(body))
+        packet = Packet(
+            self.family.packet(source or parse_ip(self.family.us)[0], key, body), self.family.number
+        )
         neighbour = self.engine.neighbour(DEVICE, key, self.now)
         self.engine.send(neighbour, packet, self.now)
         self.engine.release(neighbour, self.now)
         return packet
 
-    def wish(self, key: bytes = KEY) -> list[str]:
+    def wish(self, key: bytes | None = None) -> list[str]:
         """Output without a packet."""
         self.engine.services.now = self.now
         self.nud.event_send(self.entry(key).row, None)
         return self.told()
 
-    def confirm(self, key: bytes = KEY) -> list[str]:
+    def confirm(self, key: bytes | None = None) -> list[str]:
         self.engine.confirm(self.entry(key), self.now)
         return self.told()
 
     def update(
-        self, lladdr: bytes | None, new: int, flags: int = 0, *, stimulus: str = "evidence", key: bytes = KEY
+        self,
+        lladdr: bytes | None,
+        new: int,
+        flags: int = 0,
+        *,
+        stimulus: str = "evidence",
+        key: bytes | None = None,
     ) -> list[str]:
         """The update routine, called with a reference as every caller does; its errno is ``failure``."""
         neighbour = self.entry(key)
@@ -242,7 +261,7 @@ class Bench:
         self.cache.release(neighbour.row)
         return self.told()
 
-    def fire(self, key: bytes = KEY) -> list[str]:
+    def fire(self, key: bytes | None = None) -> list[str]:
         """Let time pass until the entry's timer fires, and fire it."""
         due = self.facts(key).timer
         assert due != inf, "no timer is armed"
@@ -265,6 +284,11 @@ class Bench:
         self.now = end
         return found
 
+    def asking(self) -> dict[str, float]:
+        """What a unicast solicitation of our own does to the entry whose neighbour it goes to: through it, it
+        is used, which ARP's is not."""
+        return {} if self.family.number == AF_INET else {"used": self.now}
+
     # -- what came of it
 
     def outputs(self) -> list[Output]:
@@ -275,9 +299,16 @@ class Bench:
     def notifications(self) -> list[NewNeighbour | DelNeighbour | Miss]:
         """All notifications since the last call, and since :meth:`put`."""
         self.outputs()
-        found = [o for o in self.seen if isinstance(o, NewNeighbour | DelNeighbour | Miss)]
+        found = [
+            o for o in self.seen if isinstance(o, NewNeighbour | DelNeighbour | Miss) and not of_a_group(o)
+        ]
         self.seen.clear()
         return found
+
+    def collectable(self) -> list[int]:
+        """The rows on the gc_list, in its order, without the groups that solicitations went to."""
+        cache = self.cache
+        return [row for row in cache.gc_list if not cache.protocol.is_multicast(cache.store.key_of(row))]
 
     def told(self) -> list[str]:
         """Frames, notifications and failed packets since the last call, in order, in words."""
@@ -294,17 +325,25 @@ def ethernet(**changes: object) -> Device:
     return Device("va", DEVICE, **facts)  # type: ignore[arg-type]
 
 
+def of_a_group(output: NewNeighbour | DelNeighbour | Miss | Change) -> bool:
+    """Whether it tells of an entry that only a solicitation to a group made."""
+    return output.family == AF_INET6 and output.key[0] == 0xFF
+
+
 def tell(output: Output) -> str:
-    """An output in words; none for what a caller is told (Settled, Verified, Answer) and for the trace."""
+    """An output in words; none for what a caller is told (Settled, Verified, Answer), for the trace, and for
+    what becomes of groups' entries."""
     match output:
         case Transmit(packet=None):
             to = output.frame[:6]
-            return "request broadcast" if to == BROADCAST else f"request to {last(to)}"
+            return "request to all" if to[0] & 1 else f"request to {last(to)}"
         case Transmit():
             return f"{packet_name(output.packet)} to {last(output.frame[:6])}"
         case PacketFailed():
             return f"{packet_name(output.packet)} {output.error.__name__}{' reported' * output.reported}"
         case NewNeighbour() | DelNeighbour() | Miss():
+            if of_a_group(output):
+                return ""
             words = [{NewNeighbour: "new", DelNeighbour: "del", Miss: "miss"}[type(output)]]
             words.append(nud_state_name(output.state) or "NONE")
             return " ".join([*words, last(output.lladdr)] if output.lladdr else words)
@@ -319,18 +358,19 @@ def last(lladdr: bytes) -> str:
 
 def packet_name(packet: Packet | None) -> str:
     assert packet is not None
-    return packet.data[20:].rstrip(b"\0").decode()
+    header = {AF_INET: 20, AF_INET6: 40}[packet.family]
+    return packet.data[header:].rstrip(b"\0").decode()
 
 
 def changes(outputs: Iterable[Output]) -> list[Change]:
-    return [output for output in outputs if isinstance(output, Change)]
+    return [output for output in outputs if isinstance(output, Change) and not of_a_group(output)]
 
 
 def play(bench: Bench, seed: int, steps: int) -> list[list[Output]]:
     """A random life of three entries: what each of ``steps`` stimuli caused."""
     random = Random(seed)
     found = []
-    keys = [bytes((198, 51, 100, n)) for n in (2, 3, 4)]
+    keys = [packed(n) for n in (2, 3, 4)]
     for _ in range(steps):
         key = random.choice(keys)
         bench.now += random.choice((0.0, 0.1, 0.3, 2.0, 15.0))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from neighio.address import LinkAddress, parse_ip
 from neighio.core.cache import NeighbourCache
-from neighio.core.constants import AF_INET, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NUD_STALE, NUD_VALID
+from neighio.core.constants import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NUD_STALE, NUD_VALID
 from neighio.core.events import PacketFailed, Settled, Transmit
 from neighio.core.neighbour import Neighbour
 from neighio.testing.simulation import Simulation
 from neighio.wire import arp
 from neighio.wire.ethernet import BROADCAST
+
+from .families import current, many
 
 ADD = NLM_F_CREATE | NLM_F_EXCL
 CHANGE = NLM_F_REPLACE
@@ -20,22 +22,35 @@ PEER = "02:00:00:00:00:0b"
 
 
 def node(*, trace: bool = False, **set_everywhere: float) -> Simulation:
-    """A node with one device "va" (198.51.100.1/24, 198.18.0.1/15), nobody else on its segment."""
+    """A node with one device "va", nobody else on its segment: for ARP 198.51.100.1/24 and 198.18.0.1/15."""
     sim = Simulation(start=1000.0, seed=7, trace=trace)
+    family = current()
     if set_everywhere:
-        sim.set(None, **set_everywhere)
-    sim.add_device("va", OWN, ("198.51.100.1/24", "198.18.0.1/15"))
+        sim.set(None, family.version, **set_everywhere)
+    sim.add_device("va", OWN, (*family.own, family.wide))
     return sim
 
 
+def second_device(sim: Simulation, name: str = "vb", lladdr: str = "02:00:00:00:00:1a") -> None:
+    """Another device of the node, in a subnet of its own: for ARP 203.0.113.1/24."""
+    sim.add_device(name, lladdr, current().others)
+
+
 def cache(sim: Simulation) -> NeighbourCache:
-    return sim.engine.caches[AF_INET]
+    """The cache of the family at hand."""
+    return sim.engine.caches[current().number]
+
+
+def only_solicited(ip: str) -> bool:
+    """Whether an entry is there only because solicitations go to its group: scenarios of both families do not
+    look at those."""
+    return current().version == 6 and ip.startswith("ff02::1:ff")
 
 
 def thresholds(sim: Simulation, low: int, middle: int, high: int) -> None:
     """Set gc_thresh1, 2 and 3."""
-    arp = cache(sim)
-    arp.gc_thresh1, arp.gc_thresh2, arp.gc_thresh3 = low, middle, high
+    found = cache(sim)
+    found.gc_thresh1, found.gc_thresh2, found.gc_thresh3 = low, middle, high
 
 
 def add(
@@ -47,11 +62,6 @@ def add(
     found = sim.neighbour(ip, dev)
     assert found is not None
     return found
-
-
-def many(first: int, count: int) -> list[str]:
-    """``count`` addresses of 198.18.0.0/15, different ones for different numbers."""
-    return [f"198.18.{1 + number // 250}.{1 + number % 250}" for number in range(first, first + count)]
 
 
 def fill(
@@ -66,14 +76,14 @@ def fill(
 
 def alive(sim: Simulation) -> set[str]:
     """The addresses in the table."""
-    arp = cache(sim)
-    return {arp.handle(row).ip for row in arp.rows()}
+    found = cache(sim)
+    return {ip for row in found.rows() if not only_solicited(ip := found.handle(row).ip)}
 
 
 def gc_order(sim: Simulation) -> list[str]:
     """The addresses that forced garbage collection would look at, in its order."""
-    arp = cache(sim)
-    return [arp.handle(row).ip for row in arp.gc_list]
+    found = cache(sim)
+    return [ip for row in found.gc_list if not only_solicited(ip := found.handle(row).ip)]
 
 
 def frames(sim: Simulation) -> list[bytes]:
@@ -97,12 +107,14 @@ def settled(sim: Simulation) -> list[object]:
 
 def lines(sim: Simulation) -> list[str]:
     """The notifications since the last call, as ``ip monitor neigh`` has them but without "dev va"."""
-    return [line.replace(" dev va", "") for line in sim.lines()]
+    found = [line.replace(" dev va", "") for line in sim.lines()]
+    return [line for line in found if not only_solicited(line.removeprefix("Deleted "))]
 
 
-def packet(mark: str, source: bytes = bytes((198, 51, 100, 1))) -> bytes:
-    """An IPv4 packet with a mark in its body to tell it by."""
-    return b"\x45" + bytes(11) + source + bytes(4) + mark.encode()
+def packet(mark: str, source: bytes | None = None) -> bytes:
+    """A packet with a mark in its body to tell it by, from our first address."""
+    source = source or parse_ip(current().us)[0]
+    return current().packet(source, bytes(len(source)), mark.encode())
 
 
 def arp_frame(

@@ -36,6 +36,7 @@ from neighio.errors import AdminError, DeviceGone, Unreachable
 from neighio.testing.segment import ScriptedPeer
 from neighio.wire import arp
 
+from .families import many
 from .helpers import (
     ADD,
     CHANGE,
@@ -46,7 +47,6 @@ from .helpers import (
     cache,
     fill,
     lines,
-    many,
     node,
     packet,
     thresholds,

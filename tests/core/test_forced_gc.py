@@ -23,6 +23,7 @@ from neighio.errors import TableFull
 from neighio.testing.segment import ScriptedPeer
 from neighio.testing.simulation import Simulation
 
+from .families import many
 from .helpers import (
     CHANGE,
     PEER,
@@ -33,7 +34,6 @@ from .helpers import (
     fill,
     gc_order,
     lines,
-    many,
     node,
     thresholds,
 )

@@ -28,14 +28,15 @@ from neighio.core.constants import (
 )
 from neighio.core.events import DelNeighbour, Miss, NewNeighbour, Transmit
 
-from .bench import DEVICE, KEY, LLADDR, OTHER, PARAMETERS, Bench
+from .bench import DEVICE, LLADDR, OTHER, PARAMETERS, Bench
+from .families import packed
 
 REPLACE = NLM_F_CREATE | NLM_F_REPLACE
 
 
 def administer(bench: Bench, state: int, **request: object) -> None:
     bench.engine.new_neighbour(
-        DEVICE, KEY, bench.now, lladdr=LLADDR, state=state, nlm_flags=REPLACE, **request  # type: ignore[arg-type]
+        DEVICE, packed(), bench.now, lladdr=LLADDR, state=state, nlm_flags=REPLACE, **request  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -143,7 +144,7 @@ def test_a_notification_is_the_whole_entry_as_it_is_at_that_moment() -> None:
     assert event == NewNeighbour(
         time=1005.5,
         family=2,
-        key=KEY,
+        key=packed(),
         device="va",
         lladdr=event.lladdr,
         state=NUD_PROBE,
@@ -252,7 +253,7 @@ def test_an_application_probe_is_a_miss_with_the_count_before_it(state: int, sho
     if state == NUD_PROBE:
         bench.update(None, NUD_PROBE, NEIGH_UPDATE_F_ADMIN, stimulus="admin")
     else:
-        bench.engine.resolve(DEVICE, KEY, bench.now)
+        bench.engine.resolve(DEVICE, packed(), bench.now)
     found = bench.outputs()
     for _ in range(40):
         bench.now += 0.0625
@@ -313,7 +314,7 @@ def test_deletion_tells_failed_first_and_then_that_the_entry_went(state: int, li
     bench.put(state)
     if state == NUD_INCOMPLETE:
         bench.output()
-    bench.engine.delete_neighbour(DEVICE, KEY, bench.now)
+    bench.engine.delete_neighbour(DEVICE, packed(), bench.now)
 
     assert bench.told() == lines
 
@@ -322,11 +323,11 @@ def test_deletion_of_a_held_entry_leaves_it_failed_and_untold() -> None:
     bench = Bench()
     held = bench.put(NUD_REACHABLE)
     bench.cache.hold(held.row)
-    bench.engine.delete_neighbour(DEVICE, KEY, bench.now)
+    bench.engine.delete_neighbour(DEVICE, packed(), bench.now)
 
     assert bench.told() == ["new FAILED"]
     assert bench.entry() == held and not held.dead
-    assert bench.output() == ["request broadcast"]
+    assert bench.output() == ["request to all"]
 
 
 def test_flush_tells_the_newest_entry_first_in_its_present_state() -> None:

@@ -8,6 +8,8 @@ from neighio.core.constants import NUD_INCOMPLETE, NUD_PROBE, NUD_REACHABLE, NUD
 
 from .bench import PARAMETERS, REACHABLE_TIME, STATES, Bench
 
+pytestmark = pytest.mark.usefixtures("family")
+
 
 @pytest.mark.parametrize("state", STATES)
 def test_confirmation_stamps_and_does_nothing_else_in_any_state(state: int) -> None:

@@ -6,7 +6,9 @@ from math import inf
 
 import pytest
 
+from neighio.address import parse_ip
 from neighio.core.constants import (
+    AF_INET,
     NEIGH_UPDATE_F_ADMIN,
     NEIGH_UPDATE_F_OVERRIDE,
     NUD_DELAY,
@@ -20,9 +22,20 @@ from neighio.core.constants import (
     NUD_STALE,
 )
 from neighio.core.device import Address
+from neighio.core.events import Transmit
 from neighio.core.queue import Packet
 
-from .bench import KEY, LLADDR, OTHER, PARAMETERS, STATES, Bench, ethernet, last
+from .bench import LLADDR, OTHER, PARAMETERS, STATES, Bench, ethernet, last
+from .families import current, host, packed
+
+pytestmark = pytest.mark.usefixtures("family")
+
+
+def plain(mark: str) -> Packet:
+    """A packet from nobody to nobody, with a mark."""
+    octets = 4 if current().number == AF_INET else 16
+    return Packet(current().packet(bytes(octets), bytes(octets), mark.encode()), current().number)
+
 
 CONNECTED = [NUD_REACHABLE, NUD_NOARP, NUD_PERMANENT]
 DELAY_TIME = PARAMETERS["delay_first_probe_time"]
@@ -86,10 +99,10 @@ def test_connected_output_without_header_cache_touches_nothing() -> None:
 
 def test_device_without_header_sends_the_bare_packet_and_touches_nothing() -> None:
     bench = Bench(device=ethernet(header=False))
-    neighbour = bench.engine.neighbour(7, KEY, bench.now)
+    neighbour = bench.engine.neighbour(7, packed(), bench.now)
     before = bench.facts()
     bench.now += 0.5
-    packet = Packet(b"\x45" + bytes(27), 2)
+    packet = plain("bare")
     bench.engine.send(neighbour, packet, bench.now)
 
     (transmit,) = bench.outputs()
@@ -132,7 +145,7 @@ def test_none_and_failed_begin_to_resolve_with_a_probe_at_once_and_no_event(
     before = bench.facts()
     bench.now += 3
 
-    assert (bench.output() if with_packet else bench.wish()) == ["request broadcast"]
+    assert (bench.output() if with_packet else bench.wish()) == ["request to all"]
     assert bench.facts() == before._replace(
         state=NUD_INCOMPLETE,
         probes=UCAST + 1,
@@ -193,40 +206,45 @@ def test_wish_without_immediate_probe_leaves_the_first_one_to_the_next_jiffy() -
     assert bench.told() == []
     assert bench.facts().timer == bench.now + 0.004
     assert bench.facts()[:4] == (NUD_INCOMPLETE, bytes(6), 0, UCAST)
-    assert bench.fire() == ["request broadcast"]
+    assert bench.fire() == ["request to all"]
     assert bench.facts().probes == UCAST + 1
 
 
 def test_every_packet_to_a_failed_entry_restarts_resolution_at_once() -> None:
     bench = Bench(mcast_solicit=1)
     for round_ in range(1, 4):
-        assert bench.output() == ["request broadcast"]
+        assert bench.output() == ["request to all"]
         assert [text for _, text in bench.wait(1)] == [f"p{round_} Unreachable reported", "new FAILED"]
 
 
 def test_queued_packet_chooses_the_source_of_the_probe_the_last_one_first() -> None:
     bench = Bench()
-    for source in (bytes((198, 51, 100, 1)), bytes((203, 0, 113, 9))):
-        bench.engine.add_address(7, Address(source, 24), bench.now)
-    bench.send(source=bytes((198, 51, 100, 1)))
-    bench.send(source=bytes((203, 0, 113, 9)))
-    first = bench.outputs()[0].frame
+    first, second = (parse_ip(text)[0] for text in (bench.family.us, host(9)))
+    bench.engine.add_address(7, Address(second, 24), bench.now)
+    bench.send(source=first)
+    bench.send(source=second)
+    probes = [asker(output.frame) for output in bench.outputs() if isinstance(output, Transmit)]
     bench.now += RETRANS
     bench.engine.handle_timers(("device", 7), bench.now)
-    second = bench.outputs()[0].frame
+    probes += [asker(output.frame) for output in bench.outputs() if isinstance(output, Transmit)]
 
-    assert (first[28:32], second[28:32]) == (bytes((198, 51, 100, 1)), bytes((203, 0, 113, 9)))
+    assert probes == [first, second]
+
+
+def asker(frame: bytes) -> bytes:
+    """The address from which a solicitation asks."""
+    return frame[28:32] if current().number == AF_INET else frame[22:38]
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_packet_to_a_flushed_entry_is_dropped_and_starts_nothing(state: int) -> None:
     bench = Bench()
-    held = bench.engine.neighbour(7, KEY, bench.now)
+    held = bench.engine.neighbour(7, packed(), bench.now)
     bench.put(state)
     bench.output()
     bench.engine.link_down(7, bench.now)
     bench.told()
-    packet = Packet(b"\x45" + bytes(19) + b"late", 2)
+    packet = plain("late")
     bench.engine.send(held, packet, bench.now + 1)
 
     assert bench.told() == ["late DeviceGone"]
@@ -254,7 +272,7 @@ def test_dead_entry_without_address_resolves_nothing_and_drops_the_packet(state:
     bench.engine.link_down(7, bench.now)
     bench.told()
 
-    assert bench.nud.event_send(held.row, Packet(b"\x45" + bytes(19) + b"late", 2))
+    assert bench.nud.event_send(held.row, plain("late"))
     assert bench.nud.event_send(held.row, None)
     assert bench.told() == ["late DeviceGone"]
     assert (held.nud_state, held.refcnt) == (NUD_NONE, 1)

@@ -45,6 +45,8 @@ from neighio.core.transitions import TRANSITIONS, allowed
 
 from .bench import LLADDR, OTHER, PARAMETERS, REACHABLE_TIME, STATES, Bench, Facts, changes
 
+pytestmark = pytest.mark.usefixtures("family")
+
 N, IC, R, S, D, P, F, NA, PE = STATES
 
 DELAY_TIME = PARAMETERS["delay_first_probe_time"]
@@ -90,7 +92,7 @@ def check(bench: Bench, before: Facts, told: list[str], expected: Expected) -> N
 # -- output, with and without a packet, with and without probes to send
 
 UCAST = int(PARAMETERS["ucast_solicit"])
-RESOLVE = Expected(IC, ["request broadcast"], "up", RETRANS, UCAST + 1)
+RESOLVE = Expected(IC, ["request to all"], "up", RETRANS, UCAST + 1)
 
 OUTPUT = {
     # state: with a packet, without one
@@ -162,8 +164,8 @@ TIMER = [
     (D, 0, nothing, Expected(P, ["request to 0b", "new PROBE 0b"], "p", RETRANS, 1)),
     (D, 0, no_probes, Expected(F, ["new FAILED"], "p", inf, 0)),
     (D, V, no_probes, Expected(S, ["new STALE 0b"], "p", inf, 0)),
-    (IC, 0, nothing, Expected(IC, ["request broadcast"], "", RETRANS, UCAST + 2)),
-    (IC, 0, confirm_just_before, Expected(IC, ["request broadcast"], "", RETRANS, UCAST + 2)),
+    (IC, 0, nothing, Expected(IC, ["request to all"], "", RETRANS, UCAST + 2)),
+    (IC, 0, confirm_just_before, Expected(IC, ["request to all"], "", RETRANS, UCAST + 2)),
     (IC, 0, exhaust, Expected(F, ["new FAILED"], "p", inf)),
     (IC, V, exhaust, Expected(F, ["new FAILED"], "p", inf)),
     (P, 0, nothing, Expected(P, ["request to 0b"], "", RETRANS, 2)),
@@ -179,8 +181,11 @@ def test_timer(state: int, flags: int, prepare: Prepare, expected: Expected) -> 
     bench.put(state, flags)
     prepare(bench)
     before = bench.facts()
+    told = bench.fire()
+    if "request to 0b" in told and bench.asking():
+        expected = expected._replace(stamps=expected.stamps + "u")
 
-    check(bench, before, bench.fire(), expected)
+    check(bench, before, told, expected)
 
 
 @pytest.mark.parametrize("state", [N, S, F, NA, PE])
@@ -375,7 +380,7 @@ def test_update(state: int, queued: bool) -> None:
         # U14: off the collector's list while PERMANENT or EXT_*, on the managed list while MANAGED
         facts = outcome.facts
         exempt = facts.state == PE or facts.flags & (NTF_EXT_LEARNED | NTF_EXT_VALIDATED)
-        assert list(bench.cache.gc_list) == ([] if exempt else [row]), (case, accounted)
+        assert bench.collectable() == ([] if exempt else [row]), (case, accounted)
         assert list(bench.cache.managed_list) == ([row] if facts.flags & NTF_MANAGED else []), case
         bench.engine.link_down(7, bench.now)
         bench.outputs()

@@ -20,7 +20,10 @@ from neighio.core.constants import (
     NUD_STALE,
 )
 
-from .bench import KEY, LLADDR, PARAMETERS, REACHABLE_TIME, Bench, ethernet
+from .bench import LLADDR, PARAMETERS, REACHABLE_TIME, Bench, ethernet
+from .families import packed
+
+pytestmark = pytest.mark.usefixtures("family")
 
 DELAY_TIME = PARAMETERS["delay_first_probe_time"]
 RETRANS = PARAMETERS["retrans_time"]
@@ -179,7 +182,7 @@ def test_delay_without_confirmation_probes_at_once_and_tells_afterwards() -> Non
     assert bench.fire() == ["request to 0b", "new PROBE 0b"]
     assert bench.now == 1000 + DELAY_TIME
     assert bench.facts() == before._replace(
-        state=NUD_PROBE, probes=1, updated=bench.now, timer=bench.now + RETRANS
+        state=NUD_PROBE, probes=1, updated=bench.now, timer=bench.now + RETRANS, **bench.asking()
     )
 
 
@@ -215,13 +218,13 @@ def test_delay_without_any_probe_configured_fails_in_one_step_with_one_event_and
 
 def test_incomplete_repeats_broadcasts_every_retrans_time_and_fails_after_the_error_reports() -> None:
     bench = Bench()
-    assert bench.output() == ["request broadcast"]
+    assert bench.output() == ["request to all"]
     assert bench.output() == []
 
     assert bench.wait(10) == [
-        (RETRANS, "request broadcast"),
-        (2 * RETRANS, "request broadcast"),
-        (3 * RETRANS, "request broadcast"),
+        (RETRANS, "request to all"),
+        (2 * RETRANS, "request to all"),
+        (3 * RETRANS, "request to all"),
         (4 * RETRANS, "p1 Unreachable reported"),
         (4 * RETRANS, "p2 Unreachable reported"),
         (4 * RETRANS, "new FAILED"),
@@ -238,7 +241,7 @@ def test_probe_sends_unicasts_then_resolicits_by_broadcast_and_fails() -> None:
 
     assert bench.wait(10) == [
         (RETRANS, "request to 0b"),
-        (2 * RETRANS, "request broadcast"),
+        (2 * RETRANS, "request to all"),
         (3 * RETRANS, "new FAILED"),
     ]
     facts = bench.facts()
@@ -246,14 +249,15 @@ def test_probe_sends_unicasts_then_resolicits_by_broadcast_and_fails() -> None:
     assert bench.cache.statistics.res_failed == 1
 
 
-def test_retransmission_touches_no_stamp() -> None:
+def test_retransmission_touches_no_stamp_but_used_where_it_passes_through_the_entry() -> None:
     for state in (NUD_INCOMPLETE, NUD_PROBE):
         bench = Bench()
         bench.put(state)
         before = bench.facts()
         bench.fire()
 
-        assert bench.facts() == before._replace(probes=before.probes + 1, timer=bench.now + RETRANS)
+        stamps = bench.asking() if state == NUD_PROBE else {}
+        assert bench.facts() == before._replace(probes=before.probes + 1, timer=bench.now + RETRANS, **stamps)
 
 
 def test_exhausted_probe_of_an_ext_validated_entry_becomes_stale_and_nothing_failed() -> None:
@@ -263,10 +267,13 @@ def test_exhausted_probe_of_an_ext_validated_entry_becomes_stale_and_nothing_fai
 
     assert [text for _, text in bench.wait(3 * RETRANS)] == [
         "request to 0b",
-        "request broadcast",
+        "request to all",
         "new STALE 0b",
     ]
-    assert bench.facts() == before._replace(state=NUD_STALE, probes=3, updated=bench.now, refcnt=1, timer=inf)
+    used = before.used + RETRANS if bench.asking() else before.used  # by the second unicast
+    assert bench.facts() == before._replace(
+        state=NUD_STALE, probes=3, used=used, updated=bench.now, refcnt=1, timer=inf
+    )
     assert bench.cache.statistics.res_failed == 0
 
 
@@ -280,9 +287,9 @@ def test_exhausted_resolution_of_an_ext_validated_entry_fails() -> None:
 @pytest.mark.parametrize(
     ("ucast", "app", "mcast", "frames"),
     [
-        (2, 0, 4, ["request broadcast"] * 4),
-        (0, 0, 1, ["request broadcast"]),
-        (5, 2, 1, ["miss INCOMPLETE"] * 2 + ["request broadcast"]),
+        (2, 0, 4, ["request to all"] * 4),
+        (0, 0, 1, ["request to all"]),
+        (5, 2, 1, ["miss INCOMPLETE"] * 2 + ["request to all"]),
         (2, 3, 0, ["miss INCOMPLETE"] * 3),
     ],
 )
@@ -299,11 +306,11 @@ def test_incomplete_never_unicasts_and_asks_the_application_first(
 @pytest.mark.parametrize(
     ("ucast", "app", "resolicit", "frames"),
     [
-        (2, 0, 1, ["request to 0b"] * 2 + ["request broadcast"]),
+        (2, 0, 1, ["request to 0b"] * 2 + ["request to all"]),
         (3, 2, 0, ["request to 0b"] * 3 + ["miss PROBE 0b"] * 2),
-        (0, 0, 2, ["request broadcast"] * 2),
+        (0, 0, 2, ["request to all"] * 2),
         (0, 1, 0, ["miss PROBE 0b"]),
-        (1, 1, 1, ["request to 0b", "miss PROBE 0b", "request broadcast"]),
+        (1, 1, 1, ["request to 0b", "miss PROBE 0b", "request to all"]),
     ],
 )
 def test_probe_unicasts_then_asks_the_application_then_resolicits(
@@ -364,7 +371,7 @@ def test_trap_214_changed_ucast_solicit_in_mid_resolution_shifts_what_is_asked()
     bench.output()
     bench.set(ucast_solicit=0)
 
-    assert [text for _, text in bench.wait(10)] == ["request broadcast"] * 2 + [
+    assert [text for _, text in bench.wait(10)] == ["request to all"] * 2 + [
         "p1 Unreachable reported",
         "new FAILED",
     ]
@@ -373,7 +380,7 @@ def test_trap_214_changed_ucast_solicit_in_mid_resolution_shifts_what_is_asked()
 @pytest.mark.parametrize(
     ("state", "happens"),
     [
-        (NUD_INCOMPLETE, ["request broadcast"]),
+        (NUD_INCOMPLETE, ["request to all"]),
         (NUD_REACHABLE, ["new STALE 0b"]),
         (NUD_DELAY, ["request to 0b", "new PROBE 0b"]),
         (NUD_PROBE, ["request to 0b"]),
@@ -404,7 +411,7 @@ def test_states_without_timer_rest(state: int) -> None:
 def test_trap_209_timer_of_a_destroyed_entry_does_not_touch_its_successor() -> None:
     bench = Bench()
     bench.put(NUD_PROBE)
-    bench.engine.delete_neighbour(7, KEY, bench.now)
+    bench.engine.delete_neighbour(7, packed(), bench.now)
     bench.put(NUD_STALE)
 
     assert bench.wait(60) == []
@@ -442,7 +449,7 @@ def test_ticks_do_not_lose_one_to_binary_fractions(ticks: int) -> None:
     bench = Bench(now=0.0, ticks_per_second=ticks)
     for tick in range(1, 2000):
         bench.now = tick / ticks
-        bench.engine.neighbour(7, KEY, bench.now)
+        bench.engine.neighbour(7, packed(), bench.now)
         assert bench.engine.services.now == tick / ticks
 
 

@@ -306,7 +306,7 @@ def test_probes_of_resolution(ucast: int, app: int, mcast: int) -> None:
     if app + mcast == 0:
         assert lines == ["p1 PacketDropped"]
     else:
-        probes = ["miss INCOMPLETE"] * app + ["request broadcast"] * mcast
+        probes = ["miss INCOMPLETE"] * app + ["request to all"] * mcast
         assert lines == [*probes, "p1 Unreachable reported", "new FAILED"]
         assert bench.facts().probes == ucast + app + mcast
 
@@ -317,7 +317,7 @@ def test_probes_of_verification(ucast: int, app: int, resolicit: int) -> None:
     bench.put(NUD_DELAY)
     lines = [text for _, text in bench.wait(30)]
 
-    probes = ["request to 0b"] * ucast + ["miss PROBE 0b"] * app + ["request broadcast"] * resolicit
+    probes = ["request to 0b"] * ucast + ["miss PROBE 0b"] * app + ["request to all"] * resolicit
     expected = [*probes[:1], "new PROBE 0b", *probes[1:], "new FAILED"] if probes else ["new FAILED"]
     assert lines == expected
     assert bench.facts().probes == ucast + app + resolicit
@@ -330,8 +330,8 @@ def test_probes_of_verification(ucast: int, app: int, resolicit: int) -> None:
         ({"ucast_solicit": 2}, []),
         ({"ucast_solicit": 3}, ["request to 0b"]),
         ({"app_solicit": 1}, ["request to 0b"] * 2 + ["miss PROBE 0b"]),
-        ({"mcast_resolicit": 1}, ["request to 0b"] * 2 + ["request broadcast"]),
-        ({"ucast_solicit": 0, "mcast_resolicit": 3}, ["request broadcast"]),
+        ({"mcast_resolicit": 1}, ["request to 0b"] * 2 + ["request to all"]),
+        ({"ucast_solicit": 0, "mcast_resolicit": 3}, ["request to all"]),
         ({"ucast_solicit": 0, "app_solicit": 3}, ["miss PROBE 0b"]),
         ({"mcast_solicit": 0}, ["request to 0b"] * 2),
     ],

@@ -18,7 +18,10 @@ from neighio.core.constants import (
 from neighio.core.events import PacketFailed
 from neighio.core.queue import truesize
 
-from .bench import DEVICE, KEY, LLADDR, Bench
+from .bench import DEVICE, LLADDR, Bench
+from .families import packed
+
+pytestmark = pytest.mark.usefixtures("family")
 
 SMALL, MIDDLE, FULL = 100, 400, 1500
 
@@ -111,7 +114,7 @@ def test_a_valid_entry_never_queues(state: int) -> None:
 
 def test_each_entry_has_a_queue_and_a_limit_of_its_own() -> None:
     bench = Bench(unres_qlen_bytes=832)
-    other = bytes((198, 51, 100, 9))
+    other = packed(9)
     bench.send(size=SMALL)
     bench.send(other, size=SMALL)
     bench.told()
@@ -145,7 +148,7 @@ def test_destruction_of_an_entry_that_kept_its_queue_drops_it_in_silence() -> No
     bench.send()
     bench.update(None, NUD_NONE, NEIGH_UPDATE_F_ADMIN, stimulus="admin")
     bench.told()
-    bench.engine.delete_neighbour(DEVICE, KEY, bench.now)
+    bench.engine.delete_neighbour(DEVICE, packed(), bench.now)
 
     assert bench.told() == ["del FAILED", "p1 PacketDropped"]
     assert not bench.cache.queues
@@ -169,7 +172,7 @@ def test_withdrawing_the_last_packet_leaves_the_probing_as_it_is() -> None:
     bench.engine.withdraw(bench.entry(), packet)
     bench.told()
 
-    assert bench.fire() == ["request broadcast"]
+    assert bench.fire() == ["request to all"]
     assert bench.facts().state == NUD_INCOMPLETE
     assert bench.wait(10)[-1][1] == "new FAILED"
 

@@ -26,14 +26,17 @@ from neighio.core.constants import (
 from neighio.core.engine import device_scope
 from neighio.core.events import Change, DelNeighbour, Miss, NewNeighbour, Output
 
-from .bench import DEVICE, KEY, LLADDR, OTHER, Bench, changes, play
+from .bench import DEVICE, LLADDR, OTHER, Bench, changes, play
+from .families import host, packed
+
+pytestmark = pytest.mark.usefixtures("family")
 
 ADMIN, OVERRIDE = NEIGH_UPDATE_F_ADMIN, NEIGH_UPDATE_F_OVERRIDE
 
 
 def words(change: Change) -> str:
     """old -> new by stimulus, and what else turned over."""
-    text = str(change).removeprefix("198.51.100.2 dev va ")
+    text = str(change).removeprefix(f"{host(2)} dev va ")
     return text.replace("02:00:00:00:00:", "")
 
 
@@ -58,8 +61,8 @@ def test_a_change_says_what_was_what_is_when_why_and_whether_linux_tells() -> No
 
     assert change == Change(
         time=1000.5,
-        family=2,
-        key=KEY,
+        family=bench.family.number,
+        key=packed(),
         device="va",
         stimulus="output",
         old_state=NUD_STALE,
@@ -72,7 +75,7 @@ def test_a_change_says_what_was_what_is_when_why_and_whether_linux_tells() -> No
         row=bench.entry().row,
     )
     assert change.lladdr == LLADDR
-    assert str(change) == "198.51.100.2 dev va STALE -> DELAY by output (silent)"
+    assert str(change) == f"{host(2)} dev va STALE -> DELAY by output (silent)"
 
 
 def test_a_whole_life_silent_changes_included() -> None:
@@ -89,7 +92,7 @@ def test_a_whole_life_silent_changes_included() -> None:
         bench.now += 0.125
         bench.engine.handle_timers(device_scope(DEVICE), bench.now)
     found += trace(bench)
-    bench.engine.delete_neighbour(DEVICE, KEY, bench.now)
+    bench.engine.delete_neighbour(DEVICE, packed(), bench.now)
     found += trace(bench)
 
     assert found == [

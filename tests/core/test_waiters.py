@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from neighio.address import LinkAddress
+from neighio.address import LinkAddress, format_ip
 from neighio.core.constants import (
+    AF_INET,
     NEIGH_UPDATE_F_ADMIN,
     NEIGH_UPDATE_F_OVERRIDE,
     NEIGH_UPDATE_F_WEAK_OVERRIDE,
@@ -25,13 +26,16 @@ from neighio.core.constants import (
 )
 from neighio.core.events import Change, DelNeighbour, Settled, Transmit, Verified
 from neighio.errors import DeviceGone, Unreachable
-from neighio.testing.segment import ScriptedPeer
 from neighio.testing.simulation import Simulation
 
-from .bench import DEVICE, KEY, LLADDR, OTHER, Bench, play
+from .bench import DEVICE, LLADDR, OTHER, Bench, play
+from .families import current, host, many, packed
+from .helpers import hear, lines, node
+from .station import Station
+
+pytestmark = pytest.mark.usefixtures("family")
 
 ADMIN, OVERRIDE = NEIGH_UPDATE_F_ADMIN, NEIGH_UPDATE_F_OVERRIDE
-PEER = "198.51.100.2"
 HERE = LinkAddress("02:00:00:00:00:0b")
 THERE = LinkAddress("02:00:00:00:00:0c")
 
@@ -57,7 +61,7 @@ def timers(bench: Bench, seconds: float) -> None:
 
 
 def delete(bench: Bench) -> None:
-    bench.engine.delete_neighbour(DEVICE, KEY, bench.now)
+    bench.engine.delete_neighbour(DEVICE, packed(), bench.now)
 
 
 # -- Settled: an entry leaves INCOMPLETE
@@ -79,7 +83,6 @@ LEAVES: dict[str, tuple[Callable[[Bench], object], Outcome]] = {
     "carrier lost": (lambda b: b.engine.carrier(DEVICE, False, b.now), DeviceGone),
     "device's address changed": (lambda b: b.engine.set_lladdr(DEVICE, OTHER, b.now), DeviceGone),
     "NOARP switched on": (lambda b: b.engine.set_noarp(DEVICE, True, b.now), DeviceGone),
-    "last address removed": (lambda b: b.engine.remove_address(DEVICE, bytes((198, 51, 100, 1)), 24, b.now), DeviceGone),
     "device detached": (lambda b: b.engine.detach(DEVICE, b.now), DeviceGone),
 }  # fmt: skip
 
@@ -89,6 +92,28 @@ LEAVES: dict[str, tuple[Callable[[Bench], object], Outcome]] = {
 @pytest.mark.parametrize("way", LEAVES)
 def test_leaving_incomplete_settles_exactly_once(way: str, packets: int, held: bool) -> None:
     leave, outcome = LEAVES[way]
+    settles_once(leave, outcome, packets, held)
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("packets", [0, 2])
+def test_the_last_address_of_a_device_is_ipv4s_alone_to_take_neighbours_along(
+    packets: int, held: bool
+) -> None:
+    def leave(bench: Bench) -> None:
+        for address in tuple(bench.device.addresses):
+            bench.engine.remove_address(DEVICE, address.ip, address.prefixlen, bench.now)
+
+    if current().number == AF_INET:
+        settles_once(leave, DeviceGone, packets, held)
+    else:
+        bench = Bench()
+        bench.put(NUD_INCOMPLETE)
+        leave(bench)
+        assert outcomes(bench, Settled) == []
+
+
+def settles_once(leave: Callable[[Bench], object], outcome: Outcome, packets: int, held: bool) -> None:
     bench = Bench()
     neighbour = bench.put(NUD_INCOMPLETE)
     for _ in range(packets):
@@ -130,7 +155,7 @@ def test_an_admins_incomplete_that_is_collected_settles_as_unreachable() -> None
     act(bench, None, NUD_INCOMPLETE, ADMIN)
     bench.cache.gc_thresh1, bench.cache.gc_thresh2, bench.cache.gc_thresh3 = 0, 0, 1
     bench.now += 6
-    bench.engine.neighbour(DEVICE, bytes((198, 51, 100, 3)), bench.now)
+    bench.engine.neighbour(DEVICE, packed(3), bench.now)
 
     assert bench.find() is None
     assert outcomes(bench, Settled) == [Unreachable]
@@ -151,9 +176,8 @@ def test_a_random_life_settles_once_for_each_leaving(seed: int) -> None:
 
 
 def test_each_waiter_gets_an_exception_of_its_own() -> None:
-    sim = Simulation()
-    sim.add_device()
-    waiting = [sim.resolve(PEER) for _ in range(3)]
+    sim = node()
+    waiting = [sim.resolve(host(2)) for _ in range(3)]
     sim.run(10)
     errors = [pending.outcome for pending in waiting]
 
@@ -162,14 +186,13 @@ def test_each_waiter_gets_an_exception_of_its_own() -> None:
 
 
 def test_trap_199_cancelling_one_waiter_leaves_the_others_and_the_probing() -> None:
-    sim = Simulation()
-    sim.add_device()
-    waiting = [sim.resolve(PEER) for _ in range(3)]
-    neighbour = sim.neighbour(PEER)
+    sim = node()
+    waiting = [sim.resolve(host(2)) for _ in range(3)]
+    neighbour = sim.neighbour(host(2))
     assert neighbour is not None
     sim.driver.forget(neighbour, waiting[0])
     sim.run(1.5)
-    peer = ScriptedPeer(sim.segment, HERE, PEER)
+    peer = Station(sim.segment, HERE, host(2))
     sim.run(1)
 
     assert [pending.outcome for pending in waiting] == [None, HERE, HERE]
@@ -178,33 +201,30 @@ def test_trap_199_cancelling_one_waiter_leaves_the_others_and_the_probing() -> N
 
 
 def test_trap_199_cancelling_the_last_waiter_lets_the_entry_end_as_it_would() -> None:
-    sim = Simulation()
-    sim.add_device()
-    pending = sim.resolve(PEER)
-    neighbour = sim.neighbour(PEER)
+    sim = node()
+    pending = sim.resolve(host(2))
+    neighbour = sim.neighbour(host(2))
     assert neighbour is not None
     sim.driver.forget(neighbour, pending)
     assert sim.driver.waiting() == 0
     sim.run(10)
 
-    assert sim.lines() == [f"{PEER} dev va FAILED"]
+    assert lines(sim) == [f"{host(2)} FAILED"]
     assert not pending.done
 
 
 def test_trap_203_an_answer_that_arrives_while_the_request_is_being_sent_wakes_the_waiter() -> None:
-    sim = Simulation()
-    sim.add_device()
-    ScriptedPeer(sim.segment, HERE, PEER, delay=0.0)
-    pending = sim.resolve(PEER)
+    sim = node()
+    Station(sim.segment, HERE, host(2), delay=0.0)
+    pending = sim.resolve(host(2))
 
-    assert (pending.done, pending.outcome, pending.time) == (True, HERE, 0.0)
+    assert (pending.done, pending.outcome, pending.time) == (True, HERE, sim.now)
 
 
 def test_trap_200_all_waiters_of_a_device_that_goes_are_told_so() -> None:
-    sim = Simulation()
-    link = sim.add_device(addresses=("198.18.0.1/15",))
-    waiting = [sim.resolve(f"198.18.1.{n}") for n in range(1, 201)]
-    sim.driver.detach(link.index)
+    sim = node()
+    waiting = [sim.resolve(ip) for ip in many(0, 200)]
+    sim.driver.detach(1)
     sim.run(1)
 
     assert {type(pending.outcome) for pending in waiting} == {DeviceGone}
@@ -212,15 +232,14 @@ def test_trap_200_all_waiters_of_a_device_that_goes_are_told_so() -> None:
 
 
 def test_trap_207_a_request_from_nobody_settles_nobody() -> None:
-    sim = Simulation()
-    link = sim.add_device()
-    peer = ScriptedPeer(sim.segment, HERE, PEER, answers=False)
-    pending = sim.resolve(PEER)
-    peer.ask("198.51.100.1", source="0.0.0.0")
+    sim = node()
+    nobody = format_ip(bytes(len(packed())))
+    pending = sim.resolve(host(2))
+    hear(sim, current().question(nobody, LLADDR))
     sim.run(0.5)
 
     assert not pending.done
-    assert sim.engine.lookup(link.index, bytes(4), sim.now) is None
+    assert sim.engine.lookup(1, bytes(len(packed())), sim.now) is None
 
 
 # -- Verified: the first proof after the call
@@ -273,7 +292,7 @@ def test_an_entry_without_address_is_resolved(state: int) -> None:
     bench.put(state)
 
     assert verify(bench) is None
-    assert bench.told() == ["request broadcast"]
+    assert bench.told() == ["request to all"]
     act(bench, LLADDR, NUD_REACHABLE, 0, "evidence")
     assert outcomes(bench, Verified) == [HERE]
 
@@ -412,11 +431,10 @@ def test_nobody_watches_unless_asked() -> None:
 # -- the same, waited for
 
 
-def resolved() -> tuple[Simulation, ScriptedPeer]:
-    sim = Simulation()
-    sim.add_device()
-    peer = ScriptedPeer(sim.segment, HERE, PEER)
-    assert sim.resolve(PEER).outcome == HERE
+def resolved() -> tuple[Simulation, Station]:
+    sim = node()
+    peer = Station(sim.segment, HERE, host(2))
+    assert sim.resolve(host(2)).outcome == HERE
     sim.run(2)
     sim.lines()
     return sim, peer
@@ -424,64 +442,62 @@ def resolved() -> tuple[Simulation, ScriptedPeer]:
 
 def test_verified_resolve_probes_a_reachable_entry_and_returns_its_answer() -> None:
     sim, _ = resolved()
-    pending = sim.resolve(PEER, verified=True)
+    pending = sim.resolve(host(2), verified=True)
     assert not pending.done
     sim.run(1)
 
     assert pending.outcome == HERE
-    assert sim.lines() == [f"{PEER} dev va lladdr {HERE} {state}" for state in ("PROBE", "REACHABLE")]
+    assert lines(sim) == [f"{host(2)} lladdr {HERE} {state}" for state in ("PROBE", "REACHABLE")]
 
 
 def test_verified_resolve_of_a_mute_neighbour_is_unreachable() -> None:
     sim, peer = resolved()
     peer.mute()
-    pending = sim.resolve(PEER, verified=True)
+    pending = sim.resolve(host(2), verified=True)
     sim.run(10)
 
     assert type(pending.outcome) is Unreachable
-    assert sim.neighbour(PEER) is not None
+    assert sim.neighbour(host(2)) is not None
 
 
 def test_a_hint_sends_the_verification_to_the_new_address() -> None:
     sim, peer = resolved()
     peer.mute()
-    pending = sim.resolve(PEER, verified=True)
+    pending = sim.resolve(host(2), verified=True)
     sim.run(0.5)
-    moved = ScriptedPeer(sim.segment, THERE, PEER)
+    moved = Station(sim.segment, THERE, host(2))
     moved.announce()
     sim.run(0.5)
 
     assert pending.outcome == THERE
     assert [line.split()[-1] for line in sim.lines()] == ["PROBE", "STALE", "PROBE", "REACHABLE"]
-    assert sum(frame.frame[:6] == THERE for frame in moved.heard) == 1
+    assert sum(frame[:6] == THERE for frame in moved.heard) == 1
 
 
 def test_a_hint_from_an_address_that_then_does_not_answer_is_not_believed() -> None:
     sim, peer = resolved()
     peer.mute()
-    pending = sim.resolve(PEER, verified=True)
-    ScriptedPeer(sim.segment, THERE, PEER, answers=False).announce()
+    pending = sim.resolve(host(2), verified=True)
+    Station(sim.segment, THERE, host(2), answers=False).announce()
     sim.run(10)
 
     assert type(pending.outcome) is Unreachable
 
 
 def test_verified_resolve_of_an_unknown_neighbour_is_its_resolution() -> None:
-    sim = Simulation()
-    sim.add_device()
-    peer = ScriptedPeer(sim.segment, HERE, PEER)
-    pending = sim.resolve(PEER, verified=True)
+    sim = node()
+    peer = Station(sim.segment, HERE, host(2))
+    pending = sim.resolve(host(2), verified=True)
 
     assert pending.outcome == HERE
     assert len(peer.heard) == 1
 
 
 def test_both_kinds_of_waiters_wait_for_the_same_resolution() -> None:
-    sim = Simulation()
-    sim.add_device()
-    both = [sim.resolve(PEER), sim.resolve(PEER, verified=True)]
+    sim = node()
+    both = [sim.resolve(host(2)), sim.resolve(host(2), verified=True)]
     sim.run(0.5)
-    ScriptedPeer(sim.segment, HERE, PEER)
+    Station(sim.segment, HERE, host(2))
     sim.run(1)
 
     assert [pending.outcome for pending in both] == [HERE, HERE]
