@@ -9,13 +9,14 @@ ifneq ($(shell test "`cat $(VENV)/stamp-run 2>/dev/null`" = "`pwd -P`" && $(PYTH
 STALE := stale
 endif
 
-.PHONY: help demo test parity check lint typing door docs wheel clean stale
+.PHONY: help demo test parity mutants check lint typing door docs wheel clean stale
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo     watch neighbours live and die (under 20 s, no root)'
 	@echo 'make test     run the tests; PYTEST_ARGS="-k name" narrows them'
 	@echo 'make parity   play every scenario on this kernel and on the engine; writes docs/parity.md'
+	@echo 'make mutants  break the core in small ways; the scenarios must notice each (two minutes)'
 	@echo 'make check    everything below, in this order'
 	@echo '  make lint     ruff (check and format), flake8-async'
 	@echo '  make typing   mypy --strict, pyright --verifytypes'
@@ -47,6 +48,10 @@ test: $(VENV)/stamp-test
 parity: $(VENV)/stamp-run
 	@echo 'parity: the kernel as oracle'
 	@$(PYTHON) -m neighio.testing.scenario parity tests/scenarios --write docs/parity.md
+
+mutants: $(VENV)/stamp-run
+	@echo 'mutants: the core, broken in small ways'
+	@$(PYTHON) tools/mutants.py
 
 check: lint typing door docs wheel
 	@echo 'check: all passed'
