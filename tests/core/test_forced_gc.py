@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from neighio.address import parse_ip
 from neighio.core.collect import CANDIDATES
 from neighio.core.constants import (
     NTF_EXT_LEARNED,
@@ -20,10 +21,9 @@ from neighio.core.constants import (
     NUD_STALE,
 )
 from neighio.errors import TableFull
-from neighio.testing.segment import ScriptedPeer
 from neighio.testing.simulation import Simulation
 
-from .families import many
+from .families import current, host, many, packed
 from .helpers import (
     CHANGE,
     PEER,
@@ -37,16 +37,16 @@ from .helpers import (
     node,
     thresholds,
 )
+from .station import Station
 
-HOST = "198.51.100.7"
-NEWCOMER = "198.51.100.200"
+pytestmark = pytest.mark.usefixtures("family")
 
 
 def force(sim: Simulation) -> None:
     """Make one entry with gc_thresh2 at zero: everything that may go does."""
     thresholds(sim, 0, 0, 1 << 20)
     cache(sim).last_flush = float("-inf")
-    sim.hold(NEWCOMER)
+    sim.hold(host(200))
     assert cache(sim).statistics.forced_gc_runs == 1
 
 
@@ -80,93 +80,93 @@ def test_what_forced_collection_removes(
     state: int, flags: int, held: bool, age: float, removed: bool
 ) -> None:
     sim = node()
-    add(sim, HOST, state, flags=flags)
+    add(sim, host(7), state, flags=flags)
     if held:
-        sim.hold(HOST)
+        sim.hold(host(7))
     sim.run(age)
     force(sim)
-    assert (sim.neighbour(HOST) is None) == removed
+    assert (sim.neighbour(host(7)) is None) == removed
 
 
 @pytest.mark.parametrize("state", [NUD_DELAY, NUD_PROBE], ids=["DELAY", "PROBE"])
 def test_an_entry_with_a_running_timer_is_no_candidate(state: int) -> None:
     sim = node(delay_first_probe_time=100.0, retrans_time=100.0)
-    entry = add(sim, HOST, state)
+    entry = add(sim, host(7), state)
     sim.run(50.0)
     assert entry.refcnt == 2
     force(sim)
-    assert sim.neighbour(HOST) == entry
+    assert sim.neighbour(host(7)) == entry
 
 
 def test_a_managed_entry_is_as_collectible_as_any() -> None:
     sim = node(mcast_solicit=0)
-    add(sim, HOST, NUD_STALE, lladdr=PEER)
-    sim.admin(HOST, nlm_flags=CHANGE, state=NUD_FAILED)
-    sim.admin(HOST, nlm_flags=CHANGE, flags=NTF_MANAGED)
-    sim.admin(HOST, nlm_flags=CHANGE, state=NUD_FAILED)
+    add(sim, host(7), NUD_STALE, lladdr=PEER)
+    sim.admin(host(7), nlm_flags=CHANGE, state=NUD_FAILED)
+    sim.admin(host(7), nlm_flags=CHANGE, flags=NTF_MANAGED)
+    sim.admin(host(7), nlm_flags=CHANGE, state=NUD_FAILED)
     force(sim)
-    assert sim.neighbour(HOST) is None
+    assert sim.neighbour(host(7)) is None
 
 
 def test_a_multicast_entry_goes_at_any_age_and_in_any_state() -> None:
     sim = node()
-    sim.release(sim.hold("224.0.0.251"))
-    sim.admin("224.0.0.251", nlm_flags=REPLACE, lladdr=PEER, state=NUD_STALE)
-    assert sim.neighbour("224.0.0.251").nud_state == NUD_STALE  # type: ignore[union-attr]
+    sim.release(sim.hold(current().group))
+    sim.admin(current().group, nlm_flags=REPLACE, lladdr=PEER, state=NUD_STALE)
+    assert sim.neighbour(current().group).nud_state == NUD_STALE  # type: ignore[union-attr]
     force(sim)
-    assert sim.neighbour("224.0.0.251") is None
+    assert sim.neighbour(current().group) is None
 
 
 def test_a_noarp_entry_with_another_bit_is_not_noarp_to_the_collector() -> None:
     """The kernel compares the whole state."""
     sim = node()
-    add(sim, HOST, NUD_NOARP | NUD_STALE)
+    add(sim, host(7), NUD_NOARP | NUD_STALE)
     force(sim)
-    assert sim.neighbour(HOST) is not None
+    assert sim.neighbour(host(7)) is not None
 
 
 def test_an_entry_in_daily_use_goes_when_nothing_changed_for_5_s() -> None:
     """Scenario 196: neither ``used`` nor ``confirmed`` protects, Linux looks at ``updated`` alone."""
     sim = node()
-    add(sim, HOST, NUD_STALE)
+    add(sim, host(7), NUD_STALE)
     sim.run(5.5)
-    sim.confirm(HOST)
+    sim.confirm(host(7))
     force(sim)
-    assert sim.neighbour(HOST) is None
+    assert sim.neighbour(host(7)) is None
 
 
 def test_a_use_that_changes_the_state_makes_an_entry_young_and_its_timer_holds_it() -> None:
     sim = node()
-    add(sim, HOST, NUD_STALE)
+    add(sim, host(7), NUD_STALE)
     sim.run(5.5)
-    sim.send(HOST)  # DELAY
+    sim.send(host(7))  # DELAY
     force(sim)
-    assert sim.neighbour(HOST) is not None
+    assert sim.neighbour(host(7)) is not None
 
 
 def test_exactly_the_eligible_go_oldest_insertion_first() -> None:
     """Scenario 196."""
     sim = node(base_reachable_time=100.0)
-    ScriptedPeer(sim.segment, PEER, "198.51.100.3")
-    add(sim, "198.51.100.2", NUD_STALE)  # old
-    sim.resolve("198.51.100.3")  # REACHABLE: its timer holds it
-    add(sim, "198.51.100.4", NUD_FAILED)  # at any age
-    add(sim, "198.51.100.5", NUD_PERMANENT)  # not on the list
-    add(sim, "198.51.100.6", NUD_NOARP)
-    add(sim, "198.51.100.7", NUD_STALE)  # held
-    sim.hold("198.51.100.7")
+    Station(sim.segment, PEER, host(3))
+    add(sim, host(2), NUD_STALE)  # old
+    sim.resolve(host(3))  # REACHABLE: its timer holds it
+    add(sim, host(4), NUD_FAILED)  # at any age
+    add(sim, host(5), NUD_PERMANENT)  # not on the list
+    add(sim, host(6), NUD_NOARP)
+    add(sim, host(7), NUD_STALE)  # held
+    sim.hold(host(7))
     sim.run(6.0)
-    add(sim, "198.51.100.8", NUD_STALE)  # young
-    sim.release(sim.hold("224.0.0.1"))  # multicast
-    add(sim, "198.51.100.9", NUD_FAILED)
+    add(sim, host(8), NUD_STALE)  # young
+    sim.release(sim.hold(current().group))  # multicast
+    add(sim, host(9), NUD_FAILED)
     sim.lines()
     force(sim)
     assert lines(sim) == [
-        f"Deleted 198.51.100.2 lladdr {PEER} STALE",
-        "Deleted 198.51.100.4 FAILED",
-        f"Deleted 198.51.100.6 lladdr {PEER} NOARP",
-        "Deleted 224.0.0.1 lladdr 01:00:5e:00:00:01 NOARP",
-        "Deleted 198.51.100.9 FAILED",
+        f"Deleted {host(2)} lladdr {PEER} STALE",
+        f"Deleted {host(4)} FAILED",
+        f"Deleted {host(6)} lladdr {PEER} NOARP",
+        f"Deleted {current().group} lladdr {current().group_lladdr} NOARP",
+        f"Deleted {host(9)} FAILED",
     ]
 
 
@@ -174,8 +174,8 @@ def test_it_stops_when_gc_thresh2_is_reached_again() -> None:
     sim = node()
     ips = fill(sim, 0, 10, NUD_FAILED)
     thresholds(sim, 0, 7, 9)
-    sim.hold(NEWCOMER)  # ten and the new one, minus seven
-    assert alive(sim) == {*ips[4:], NEWCOMER}
+    sim.hold(host(200))  # ten and the new one, minus seven
+    assert alive(sim) == {*ips[4:], host(200)}
 
 
 def test_it_examines_one_candidate_even_when_there_is_nothing_to_remove() -> None:
@@ -183,8 +183,8 @@ def test_it_examines_one_candidate_even_when_there_is_nothing_to_remove() -> Non
     sim = node()
     ips = fill(sim, 0, 2, NUD_FAILED)
     thresholds(sim, 0, 3, 2)
-    sim.hold(NEWCOMER)
-    assert alive(sim) == {ips[1], NEWCOMER}
+    sim.hold(host(200))
+    assert alive(sim) == {ips[1], host(200)}
 
 
 def test_it_examines_no_second_candidate_when_there_is_nothing_to_remove() -> None:
@@ -192,7 +192,7 @@ def test_it_examines_no_second_candidate_when_there_is_nothing_to_remove() -> No
     ips = [*fill(sim, 0, 1, NUD_STALE), *fill(sim, 1, 1, NUD_FAILED)]
     thresholds(sim, 0, 3, 2)
     with pytest.raises(TableFull):
-        sim.hold(NEWCOMER)
+        sim.hold(host(200))
     assert alive(sim) == set(ips)
 
 
@@ -201,24 +201,24 @@ def test_referenced_entries_are_passed_over_on_the_way_to_the_first_candidate() 
     ips = fill(sim, 0, 3, NUD_FAILED)
     sim.hold(ips[0])
     thresholds(sim, 0, 4, 3)
-    sim.hold(NEWCOMER)
-    assert alive(sim) == {ips[0], ips[2], NEWCOMER}
+    sim.hold(host(200))
+    assert alive(sim) == {ips[0], ips[2], host(200)}
 
 
 def test_it_counts_a_run_even_if_nothing_is_removed_and_stamps_last_flush() -> None:
     sim = node()
-    add(sim, HOST, NUD_STALE)
+    add(sim, host(7), NUD_STALE)
     force(sim)
     assert cache(sim).last_flush == sim.now
 
 
 def test_what_is_removed_is_told_in_its_present_state_and_counts_no_failure() -> None:
     sim = node()
-    add(sim, HOST, NUD_STALE)
+    add(sim, host(7), NUD_STALE)
     sim.run(6.0)
     sim.lines()
     force(sim)
-    assert lines(sim) == [f"Deleted {HOST} lladdr {PEER} STALE"]
+    assert lines(sim) == [f"Deleted {host(7)} lladdr {PEER} STALE"]
     assert cache(sim).statistics.res_failed == 0
     assert cache(sim).statistics.destroys == 1
 
@@ -249,18 +249,18 @@ def test_external_flags_move_an_entry_off_the_list_and_back_to_its_tail(flag: in
 
 def test_one_exemption_of_two_that_goes_changes_nothing() -> None:
     sim = node()
-    add(sim, HOST, NUD_PERMANENT, flags=NTF_EXT_LEARNED)
-    sim.admin(HOST, nlm_flags=CHANGE, lladdr=PEER, state=NUD_PERMANENT)
+    add(sim, host(7), NUD_PERMANENT, flags=NTF_EXT_LEARNED)
+    sim.admin(host(7), nlm_flags=CHANGE, lladdr=PEER, state=NUD_PERMANENT)
     assert gc_order(sim) == []
-    sim.admin(HOST, nlm_flags=CHANGE, lladdr=PEER, state=NUD_STALE)
-    assert gc_order(sim) == [HOST]
+    sim.admin(host(7), nlm_flags=CHANGE, lladdr=PEER, state=NUD_STALE)
+    assert gc_order(sim) == [host(7)]
 
 
 def test_use_takes_permanent_away_and_puts_the_entry_on_the_list() -> None:
     sim = node()
-    add(sim, HOST, NUD_PERMANENT)
-    sim.admin(HOST, nlm_flags=CHANGE, flags=0x01)
-    assert gc_order(sim) == [HOST]
+    add(sim, host(7), NUD_PERMANENT)
+    sim.admin(host(7), nlm_flags=CHANGE, flags=0x01)
+    assert gc_order(sim) == [host(7)]
 
 
 def test_a_change_of_state_or_address_alone_moves_nothing() -> None:
@@ -280,8 +280,8 @@ def test_a_collection_examines_so_many_entries_at_most_and_then_leaves_last_flus
     old = fill(sim, 0, CANDIDATES + 100, NUD_FAILED)
     thresholds(sim, 0, 1, 2)
     before = cache(sim).last_flush
-    sim.hold(NEWCOMER)
-    assert alive(sim) == {*old[CANDIDATES:], NEWCOMER}
+    sim.hold(host(200))
+    assert alive(sim) == {*old[CANDIDATES:], host(200)}
     assert cache(sim).last_flush == before
 
 
@@ -291,8 +291,8 @@ def test_a_list_as_long_as_the_bound_is_examined_whole() -> None:
     fill(sim, 0, CANDIDATES, NUD_FAILED)
     thresholds(sim, 0, 0, 1)
     sim.run(1.0)
-    sim.hold(NEWCOMER)
-    assert alive(sim) == {NEWCOMER}
+    sim.hold(host(200))
+    assert alive(sim) == {host(200)}
     assert cache(sim).last_flush == sim.now
 
 
@@ -308,11 +308,11 @@ def test_garbage_behind_ever_so_many_entries_in_use_is_found_by_one_of_the_next_
     refused = 0
     for _ in range(3):
         try:
-            sim.hold(NEWCOMER)
+            sim.hold(host(200))
         except TableFull:
             refused += 1
     assert refused == 2
-    assert alive(sim) == {*in_use, NEWCOMER}
+    assert alive(sim) == {*in_use, host(200)}
     assert not alive(sim) & set(garbage)
 
 
@@ -322,7 +322,7 @@ def test_the_walk_that_goes_on_keeps_the_order_of_what_it_passed() -> None:
     ips = fill(sim, 0, CANDIDATES + 2, NUD_STALE)  # all young
     thresholds(sim, 0, 10, 100)
     with pytest.raises(TableFull):
-        sim.hold(NEWCOMER)
+        sim.hold(host(200))
     assert gc_order(sim) == [*ips[CANDIDATES:], *ips[:CANDIDATES]]
 
 
@@ -335,10 +335,8 @@ def test_what_a_flush_has_doomed_does_not_press_on_the_thresholds() -> None:
     sim.engine.set_lladdr(index, b"\2\0\0\0\0\x0c", sim.now)
     young = many(2000, 3)
     for ip in young:
-        sim.engine.new_neighbour(
-            index, bytes(map(int, ip.split("."))), sim.now, state=NUD_FAILED, nlm_flags=REPLACE
-        )
+        sim.engine.new_neighbour(index, parse_ip(ip)[0], sim.now, state=NUD_FAILED, nlm_flags=REPLACE)
     thresholds(sim, 0, 10, 12)
-    sim.engine.neighbour(index, bytes((198, 51, 100, 200)), sim.now)
+    sim.engine.neighbour(index, packed(200), sim.now)
     assert cache(sim).statistics.forced_gc_runs == 0
-    assert alive(sim) == {*young, NEWCOMER}
+    assert alive(sim) == {*young, host(200)}

@@ -7,7 +7,6 @@ from itertools import pairwise
 import pytest
 
 from neighio.core.constants import (
-    AF_INET,
     NTF_EXT_LEARNED,
     NTF_EXT_VALIDATED,
     NTF_MANAGED,
@@ -22,13 +21,16 @@ from neighio.core.constants import (
     NUD_STALE,
 )
 from neighio.core.engine import family_scope
-from neighio.testing.segment import ScriptedPeer
 from neighio.testing.simulation import Simulation
 
+from .families import behind, current, host, version
 from .helpers import CHANGE, PEER, add, alive, cache, fill, lines, node, thresholds
+from .station import Station
 
-HOST = "198.51.100.7"
-STALE_TIME = 20.0
+pytestmark = pytest.mark.usefixtures("family")
+
+
+STALE_TIME = 12.0
 
 
 def collecting(**parameters: float) -> Simulation:
@@ -66,10 +68,10 @@ def test_the_first_run_is_reachable_time_after_the_start_the_next_ones_base_reac
 
 def test_the_period_follows_the_families_default_not_a_devices_value() -> None:
     sim = node()
-    sim.set("va", base_reachable_time=2.0)
+    sim.set("va", version(), base_reachable_time=2.0)
     sim.run(50.0)
     before = cache(sim).statistics.periodic_gc_runs
-    sim.set(None, base_reachable_time=8.0)
+    sim.set(None, version(), base_reachable_time=8.0)
     sim.run(15.0)  # the run that was armed before
     sim.run(40.0)
     assert before <= 3
@@ -140,23 +142,23 @@ def test_whom_the_periodic_collector_takes(
 ) -> None:
     sim = collecting()
     sim.run_until(first_run(sim) - 1.0)
-    add(sim, HOST, state, flags=flags)
+    add(sim, host(7), state, flags=flags)
     if held:
-        sim.hold(HOST)
+        sim.hold(host(7))
     sim.run(2.0)
-    assert (sim.neighbour(HOST) is None) == at_once
+    assert (sim.neighbour(host(7)) is None) == at_once
     sim.run(60.0)
-    assert (sim.neighbour(HOST) is None) == in_time
+    assert (sim.neighbour(host(7)) is None) == in_time
 
 
 @pytest.mark.parametrize("state", [NUD_REACHABLE, NUD_DELAY, NUD_PROBE], ids=["REACHABLE", "DELAY", "PROBE"])
 def test_an_entry_in_a_timer_state_is_not_looked_at(state: int) -> None:
     sim = collecting(base_reachable_time=10_000.0, delay_first_probe_time=10_000.0, retrans_time=10_000.0)
-    sim.set(None, base_reachable_time=10.0)  # the collector's period
-    sim.set("va", gc_stale_time=0.5)
-    add(sim, HOST, state)
+    sim.set(None, version(), base_reachable_time=10.0)  # the collector's period
+    sim.set("va", version(), gc_stale_time=0.5)
+    add(sim, host(7), state)
     sim.run(100.0)
-    entry = sim.neighbour(HOST)
+    entry = sim.neighbour(host(7))
     assert entry is not None
     assert cache(sim).statistics.periodic_gc_runs >= 5
 
@@ -164,11 +166,11 @@ def test_an_entry_in_a_timer_state_is_not_looked_at(state: int) -> None:
 def test_gc_stale_time_is_the_devices() -> None:
     sim = collecting()
     sim.add_device("vb", "02:00:00:00:00:1a", ("203.0.113.1/24",))
-    sim.set("vb", gc_stale_time=1000.0)
-    add(sim, HOST, NUD_STALE, dev="va")
-    add(sim, "203.0.113.7", NUD_STALE, dev="vb")
+    sim.set("vb", version(), gc_stale_time=1000.0)
+    add(sim, host(7), NUD_STALE, dev="va")
+    add(sim, behind(7), NUD_STALE, dev="vb")
     sim.run(100.0)
-    assert alive(sim) == {"203.0.113.7"}
+    assert alive(sim) == {behind(7)}
 
 
 @pytest.mark.parametrize(("age", "gone"), [(-0.001, False), (0.0, True), (0.001, True)])
@@ -177,19 +179,19 @@ def test_an_unused_entry_goes_from_used_plus_gc_stale_time_on(age: float, gone: 
     sim = collecting()
     first = first_run(sim)
     sim.run_until(first - STALE_TIME - age)
-    add(sim, HOST, NUD_STALE)
+    add(sim, host(7), NUD_STALE)
     sim.run_until(first)
     assert cache(sim).statistics.periodic_gc_runs == 1
-    assert (sim.neighbour(HOST) is None) == gone
+    assert (sim.neighbour(host(7)) is None) == gone
 
 
 def test_used_is_raised_to_confirmed_and_keeps_the_entry() -> None:
     sim = collecting()
     first = first_run(sim)
     sim.run_until(first - STALE_TIME - 1.0)
-    entry = add(sim, HOST, NUD_STALE)
+    entry = add(sim, host(7), NUD_STALE)
     sim.run(2.0)
-    sim.confirm(HOST)
+    sim.confirm(host(7))
     confirmed = sim.now
     sim.run_until(first)
     assert entry.exists
@@ -200,30 +202,30 @@ def test_used_is_raised_to_confirmed_and_keeps_the_entry() -> None:
 
 def test_a_use_by_the_slow_path_keeps_the_entry_a_look_does_not() -> None:
     sim = collecting(delay_first_probe_time=0.5, retrans_time=0.1)
-    ScriptedPeer(sim.segment, PEER, HOST)
-    add(sim, HOST, NUD_NOARP)
-    add(sim, "198.51.100.8", NUD_NOARP)
+    Station(sim.segment, PEER, host(7))
+    add(sim, host(7), NUD_NOARP)
+    add(sim, host(8), NUD_NOARP)
     for _ in range(100):
         sim.run(1.0)
-        sim.resolve(HOST)
-        sim.neighbour("198.51.100.8")
-    assert alive(sim) == {HOST}
+        sim.resolve(host(7))
+        sim.neighbour(host(8))
+    assert alive(sim) == {host(7)}
 
 
 def test_the_removal_is_told_in_the_present_state() -> None:
     sim = collecting()
-    add(sim, HOST, NUD_STALE)
-    add(sim, "198.51.100.8", NUD_NOARP)
-    add(sim, "198.51.100.9", NUD_FAILED)
-    add(sim, "198.51.100.10", NUD_NONE)
+    add(sim, host(7), NUD_STALE)
+    add(sim, host(8), NUD_NOARP)
+    add(sim, host(9), NUD_FAILED)
+    add(sim, host(10), NUD_NONE)
     sim.lines()
     sim.run(100.0)
     assert sorted(lines(sim)) == sorted(
         [
-            f"Deleted {HOST} lladdr {PEER} STALE",
-            f"Deleted 198.51.100.8 lladdr {PEER} NOARP",
-            "Deleted 198.51.100.9 FAILED",
-            "Deleted 198.51.100.10",
+            f"Deleted {host(7)} lladdr {PEER} STALE",
+            f"Deleted {host(8)} lladdr {PEER} NOARP",
+            f"Deleted {host(9)} FAILED",
+            f"Deleted {host(10)}",
         ]
     )
     assert cache(sim).entries == cache(sim).gc_entries == 0
@@ -232,11 +234,11 @@ def test_the_removal_is_told_in_the_present_state() -> None:
 
 def test_a_managed_entry_that_rests_is_taken_and_leaves_the_managed_list() -> None:
     sim = collecting(mcast_solicit=0)
-    add(sim, HOST, NUD_STALE)
-    sim.admin(HOST, nlm_flags=CHANGE, state=NUD_FAILED)
-    sim.admin(HOST, nlm_flags=CHANGE, flags=NTF_MANAGED)
+    add(sim, host(7), NUD_STALE)
+    sim.admin(host(7), nlm_flags=CHANGE, state=NUD_FAILED)
+    sim.admin(host(7), nlm_flags=CHANGE, flags=NTF_MANAGED)
     sim.run(100.0)
-    assert sim.neighbour(HOST) is None
+    assert sim.neighbour(host(7)) is None
     assert list(cache(sim).managed_list) == []
 
 
@@ -247,7 +249,7 @@ def test_a_run_looks_at_budget_rows_a_slice_and_is_due_at_once_until_it_is_throu
     sim = collecting()
     fill(sim, 0, 1000, NUD_FAILED)
     sim.engine.take_outputs()
-    engine, scope = sim.engine, family_scope(AF_INET)
+    engine, scope = sim.engine, family_scope(current().number)
     at = first_run(sim)
     slices = []
     more = True
@@ -265,7 +267,7 @@ def test_a_run_looks_at_budget_rows_a_slice_and_is_due_at_once_until_it_is_throu
 def test_entries_that_come_and_go_between_slices_disturb_no_run() -> None:
     sim = collecting()
     old = fill(sim, 0, 500, NUD_FAILED)
-    engine, scope = sim.engine, family_scope(AF_INET)
+    engine, scope = sim.engine, family_scope(current().number)
     at = first_run(sim)
     assert engine.handle_timers(scope, at, 100)
     sim.now = at
@@ -282,7 +284,7 @@ def test_the_store_may_grow_between_slices() -> None:
     sim = collecting()
     fill(sim, 0, 200, NUD_FAILED)
     capacity = cache(sim).store.capacity
-    engine, scope = sim.engine, family_scope(AF_INET)
+    engine, scope = sim.engine, family_scope(current().number)
     at = first_run(sim)
     assert engine.handle_timers(scope, at, 100)
     sim.now = at
@@ -308,7 +310,7 @@ def test_the_default_lab_of_5_loses_513_of_515() -> None:
 def test_every_reachable_time_is_drawn_anew_once_300_s_have_passed_since_last_rand() -> None:
     sim = node()
     arp = cache(sim)
-    own = sim.engine.parameters(1, AF_INET)
+    own = sim.engine.parameters(1, current().number)
     first = sim.now + 20 * arp.parameters.reachable_time + 300.0  # last_rand begins in the future
     drawn = {(arp.parameters.reachable_time, own.reachable_time)}
     redraws = []
@@ -336,8 +338,8 @@ def test_the_re_draw_comes_below_gc_thresh1_too() -> None:
 def test_a_running_reachable_entry_follows_the_re_drawn_value_at_its_next_timer() -> None:
     """Expected after the old draw, it stays as long as the new one says (4.10)."""
     sim = node()
-    own = sim.engine.parameters(1, AF_INET)
-    entry = add(sim, HOST, NUD_REACHABLE)
+    own = sim.engine.parameters(1, current().number)
+    entry = add(sim, host(7), NUD_REACHABLE)
     confirmed = sim.now
     old = own.reachable_time
     own.reachable_time = old + 12.0
