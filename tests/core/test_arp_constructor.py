@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from neighio.address import LinkAddress, parse_ip
 from neighio.core.constants import (
     IFF_BROADCAST,
     IFF_LOOPBACK,
+    IFF_LOWER_UP,
+    IFF_MULTICAST,
     IFF_NOARP,
     IFF_POINTOPOINT,
+    IFF_RUNNING,
     IFF_UP,
     NUD_FAILED,
     NUD_INCOMPLETE,
     NUD_NOARP,
     NUD_NONE,
+    NUD_PERMANENT,
     NUD_STALE,
+    RTN_BROADCAST,
+    RTN_LOCAL,
+    RTN_MULTICAST,
+    RTN_UNICAST,
 )
 from neighio.core.device import Address, Device
 from neighio.core.engine import Engine
 from neighio.core.events import Transmit
 from neighio.core.queue import Packet
+from neighio.errors import AdminError
 from neighio.testing.simulation import Simulation
 
-from .helpers import OWN, PEER, add, alive, arp_frame, frames, hear, lines, node, packet
+from .helpers import ADD, OWN, PEER, REPLACE, add, alive, arp_frame, frames, hear, lines, node, packet
 
 HOST = "198.51.100.7"
 LATER = "203.0.113.255"
@@ -172,3 +183,180 @@ def test_an_administrator_need_not_give_the_address_that_the_constructor_knows()
     sim.admin("198.51.100.255", nlm_flags=0x400, state=NUD_STALE)
 
     assert lines(sim) == [f"198.51.100.255 lladdr {BROADCAST} STALE"]
+
+
+# -- the whole table
+
+ETHERNET = IFF_UP | IFF_RUNNING | IFF_LOWER_UP | IFF_BROADCAST | IFF_MULTICAST
+KEY = bytes((198, 51, 100, 7))
+TO_ALL = b"\xff" * 6
+
+
+def engine_with(flags: int, **options: object) -> Engine:
+    engine = Engine(now=50.0)
+    device = Device("d0", 3, MAC, flags=flags, **options)  # type: ignore[arg-type]
+    engine.attach(device, 50.0)
+    engine.add_address(3, Address(bytes((198, 51, 100, 1)), 24), 50.0)
+    return engine
+
+
+OWN_SUBNET_BROADCAST = bytes((198, 51, 100, 255))
+CONSTRUCTOR = [
+    # device, key -> key, state, type, lladdr; the first row that matches decides
+    ("no header", ETHERNET, {"header": False}, KEY, KEY, NUD_NOARP, RTN_UNICAST, bytes(6)),
+    (
+        "no header, multicast",
+        ETHERNET,
+        {"header": False},
+        b"\xe0\0\0\xfb",
+        b"\xe0\0\0\xfb",
+        NUD_NOARP,
+        RTN_MULTICAST,
+        bytes(6),
+    ),
+    (
+        "multicast",
+        ETHERNET,
+        {},
+        b"\xe0\0\0\xfb",
+        b"\xe0\0\0\xfb",
+        NUD_NOARP,
+        RTN_MULTICAST,
+        bytes.fromhex("01005e0000fb"),
+    ),
+    (
+        "multicast, 23 bits",
+        ETHERNET,
+        {},
+        b"\xef\xff\x01\x02",
+        b"\xef\xff\x01\x02",
+        NUD_NOARP,
+        RTN_MULTICAST,
+        bytes.fromhex("01005e7f0102"),
+    ),
+    (
+        "multicast on IFF_NOARP",
+        ETHERNET | IFF_NOARP,
+        {},
+        b"\xe0\0\0\xfb",
+        b"\xe0\0\0\xfb",
+        NUD_NOARP,
+        RTN_MULTICAST,
+        bytes.fromhex("01005e0000fb"),
+    ),
+    ("IFF_NOARP", ETHERNET | IFF_NOARP, {}, KEY, KEY, NUD_NOARP, RTN_UNICAST, MAC),
+    (
+        "IFF_NOARP, broadcast key",
+        ETHERNET | IFF_NOARP,
+        {},
+        OWN_SUBNET_BROADCAST,
+        OWN_SUBNET_BROADCAST,
+        NUD_NOARP,
+        RTN_BROADCAST,
+        MAC,
+    ),
+    ("loopback", ETHERNET | IFF_LOOPBACK, {}, KEY, bytes(4), NUD_NOARP, RTN_BROADCAST, MAC),
+    (
+        "subnet broadcast",
+        ETHERNET,
+        {},
+        OWN_SUBNET_BROADCAST,
+        OWN_SUBNET_BROADCAST,
+        NUD_NOARP,
+        RTN_BROADCAST,
+        TO_ALL,
+    ),
+    (
+        "subnet network",
+        ETHERNET,
+        {},
+        bytes((198, 51, 100, 0)),
+        bytes((198, 51, 100, 0)),
+        NUD_NONE,
+        RTN_UNICAST,
+        bytes(6),
+    ),
+    (
+        "limited broadcast",
+        ETHERNET,
+        {},
+        b"\xff\xff\xff\xff",
+        b"\xff\xff\xff\xff",
+        NUD_NOARP,
+        RTN_BROADCAST,
+        TO_ALL,
+    ),
+    ("point-to-point", ETHERNET | IFF_POINTOPOINT, {}, KEY, bytes(4), NUD_NOARP, RTN_BROADCAST, TO_ALL),
+    ("host", ETHERNET, {}, KEY, KEY, NUD_NONE, RTN_UNICAST, bytes(6)),
+    (
+        "own address",
+        ETHERNET,
+        {},
+        bytes((198, 51, 100, 1)),
+        bytes((198, 51, 100, 1)),
+        NUD_NONE,
+        RTN_LOCAL,
+        bytes(6),
+    ),
+    (
+        "other subnet's broadcast",
+        ETHERNET,
+        {},
+        bytes((203, 0, 113, 255)),
+        bytes((203, 0, 113, 255)),
+        NUD_NONE,
+        RTN_UNICAST,
+        bytes(6),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("flags", "options", "key", "becomes", "state", "kind", "lladdr"),
+    [row[1:] for row in CONSTRUCTOR],
+    ids=[row[0] for row in CONSTRUCTOR],
+)
+def test_the_constructor(
+    flags: int, options: dict[str, bool], key: bytes, becomes: bytes, state: int, kind: int, lladdr: bytes
+) -> None:
+    engine = engine_with(flags, **options)
+    entry = engine.neighbour(3, key, 51.0)
+    assert (entry.key, entry.nud_state, entry.type) == (becomes, state, kind)
+    assert entry.cache.lladdr(entry.row) == lladdr
+
+
+def test_the_type_is_what_the_address_was_when_the_entry_was_made() -> None:
+    engine = engine_with(ETHERNET)
+    late = bytes((203, 0, 113, 255))
+    entry = engine.neighbour(3, late, 51.0)
+    engine.new_neighbour(
+        3, late, 51.0, lladdr=bytes.fromhex("02000000000b"), state=NUD_STALE, nlm_flags=REPLACE
+    )
+    engine.add_address(3, Address(bytes((203, 0, 113, 1)), 24), 52.0)
+    assert (entry.type, entry.nud_state) == (RTN_UNICAST, NUD_STALE)
+
+
+def test_every_ipv4_address_behind_a_point_to_point_device_is_one_entry() -> None:
+    engine = engine_with(ETHERNET | IFF_POINTOPOINT)
+    first = engine.neighbour(3, KEY, 51.0)
+    second = engine.neighbour(3, bytes((203, 0, 113, 9)), 52.0)
+    assert first == second
+    assert first.refcnt == 3
+    assert engine.caches[2].statistics.allocs == 1  # the output path looks up the one key there is
+
+
+def test_an_administrators_duplicate_on_a_point_to_point_device_is_thrown_away_and_the_old_one_taken() -> (
+    None
+):
+    """EXCL looks for the address as given, the constructor then makes it 0.0.0.0 (2.4)."""
+    engine = engine_with(ETHERNET | IFF_POINTOPOINT)
+    arp = engine.caches[2]
+    peer = bytes.fromhex("02000000000b")
+    engine.new_neighbour(3, KEY, 51.0, lladdr=peer, state=NUD_PERMANENT, nlm_flags=ADD)
+    engine.new_neighbour(3, KEY, 52.0, lladdr=peer, state=NUD_STALE, nlm_flags=ADD)
+    (row,) = arp.rows()
+    assert arp.handle(row).nud_state == NUD_STALE
+    assert (arp.entries, arp.statistics.allocs, arp.statistics.destroys) == (1, 2, 1)
+    with pytest.raises(AdminError) as caught:
+        engine.delete_neighbour(3, KEY, 53.0)
+    assert caught.value.errno == errno.ENOENT
