@@ -9,34 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from neighio.address import format_ip, parse_ip
 from neighio.core.constants import (
-    AF_INET,
     NTF_EXT_VALIDATED,
-    NUD_DELAY,
-    NUD_FAILED,
-    NUD_INCOMPLETE,
     NUD_NOARP,
     NUD_NONE,
     NUD_PERMANENT,
-    NUD_PROBE,
     NUD_REACHABLE,
     NUD_STALE,
     NUD_VALID,
 )
-from neighio.core.device import Address, Device
-from neighio.core.engine import Engine, device_scope, family_scope
-from neighio.core.events import DelNeighbour, NewNeighbour, Settled, Transmit, Verified
-from neighio.core.neighbour import Neighbour
+from neighio.core.device import Address, Device, parse_interface
+from neighio.core.engine import Engine, Scope, device_scope, family_scope
+from neighio.core.events import DelNeighbour, NewNeighbour, Settled, Transmit
 from neighio.core.queue import Packet
 from neighio.errors import AdminError, DeviceGone, Unreachable
-from neighio.testing.segment import ScriptedPeer
-from neighio.wire import arp
 
-from .families import many
+from .families import current, many
 from .helpers import (
     ADD,
     CHANGE,
@@ -49,11 +39,14 @@ from .helpers import (
     lines,
     node,
     packet,
+    second_device,
     thresholds,
 )
+from .station import Station
+
+pytestmark = pytest.mark.usefixtures("family")
 
 ETHERNET = 0x1 | 0x2 | 0x40 | 0x1000 | 0x10000
-FAMILY = family_scope(AF_INET)
 NOW = 100.0
 ONE_STEP = 256
 
@@ -67,8 +60,9 @@ class Doomed:
         self.engine = Engine(now=NOW)
         self.device = Device("va", 1, bytes.fromhex("02000000000a"), flags=ETHERNET)
         self.engine.attach(self.device, NOW)
-        self.engine.add_address(1, Address(bytes((198, 18, 0, 1)), 15), NOW)
-        self.cache = self.engine.caches[AF_INET]
+        for address in (*current().own, current().wide):
+            self.engine.add_address(1, Address(*parse_interface(address)), NOW)
+        self.cache = self.engine.caches[current().number]
         self.cache.gc_thresh1 = self.cache.gc_thresh2 = self.cache.gc_thresh3 = 1 << 20
         self.keys = [key(number) for number in range(count)]
         for one in self.keys:
@@ -98,13 +92,18 @@ class Doomed:
         found = []
         more = True
         while more:
-            more = self.engine.handle_timers(FAMILY, NOW, budget)
+            more = self.engine.handle_timers(family_work(), NOW, budget)
             found.append(len(self.told()))
         return found
 
 
 def key(number: int) -> bytes:
-    return bytes((198, 18, 1 + number // 250, 1 + number % 250))
+    return parse_ip(current().many(number))[0]
+
+
+def family_work() -> Scope:
+    """The scope in which slices run."""
+    return family_scope(current().number)
 
 
 def gone(one: bytes, state: int = NUD_STALE) -> tuple[str, bytes, int]:
@@ -129,14 +128,14 @@ def test_marked_entries_are_as_good_as_gone() -> None:
 
 def test_the_slices_are_due_at_once_and_destroy_newest_first() -> None:
     doomed = Doomed()
-    assert doomed.engine.next_deadline(FAMILY) < NOW
+    assert doomed.engine.next_deadline(family_work()) < NOW
     order = []
-    while doomed.engine.handle_timers(FAMILY, NOW, 100):
+    while doomed.engine.handle_timers(family_work(), NOW, 100):
         order += doomed.told()
     order += doomed.told()
     assert order == [gone(one) for one in reversed(doomed.keys)]
     assert doomed.cache.entries == 0
-    assert doomed.engine.next_deadline(FAMILY) > NOW
+    assert doomed.engine.next_deadline(family_work()) > NOW
 
 
 def test_no_slice_looks_at_more_than_its_budget() -> None:
@@ -149,7 +148,7 @@ def test_a_flush_asks_for_its_familys_scope_to_be_armed() -> None:
     doomed = Doomed(flush="none")
     doomed.engine.take_rearmed()
     doomed.engine.link_down(1, NOW)
-    assert FAMILY in doomed.engine.take_rearmed()
+    assert family_work() in doomed.engine.take_rearmed()
 
 
 def test_entries_made_after_the_mark_are_not_of_the_flush() -> None:
@@ -180,16 +179,13 @@ MEETINGS: list[tuple[str, Callable[[Doomed, bytes], object]]] = [
     ("resolution", lambda d, one: d.engine.resolve(1, one, NOW)),
     ("probe", lambda d, one: d.engine.begin_probe(1, one, NOW)),
     ("creation by an administrator", lambda d, one: d.put(one, NUD_PERMANENT, nlm=ADD)),
-    ("a frame", lambda d, one: d.engine.receive(1, frame_from(d, one), NOW)),
+    ("a frame", lambda d, one: d.engine.receive(1, frame_from(one), NOW)),
 ]
 
 
-def frame_from(doomed: Doomed, ip: bytes) -> bytes:
+def frame_from(ip: bytes) -> bytes:
     """A request of ``ip`` for our address: it would create the asker, or update it."""
-    sender = bytes.fromhex("02000000000e")
-    return arp.build(
-        arp.ARPOP_REQUEST, ip, sender, bytes((198, 18, 0, 1)), bytes(6), dst=b"\xff" * 6, src=sender
-    )
+    return current().question(format_ip(ip), bytes.fromhex("02000000000e"))
 
 
 @pytest.mark.parametrize("meet", [row[1] for row in MEETINGS], ids=[row[0] for row in MEETINGS])
@@ -207,7 +203,7 @@ def test_whoever_meets_a_doomed_entry_first_destroys_it_with_its_event_before_an
     # ... and only once: the slices do not come upon it again
     rest = [event for event in told if event != gone(one)]
     everything = [gone(one)]
-    while doomed.engine.handle_timers(FAMILY, NOW, 64):
+    while doomed.engine.handle_timers(family_work(), NOW, 64):
         everything += doomed.told()
     everything += doomed.told()
     assert sorted(everything) == sorted(gone(k) for k in doomed.keys)
@@ -257,7 +253,7 @@ def test_a_holder_that_sends_through_a_doomed_entry_finds_a_void() -> None:
     entry = doomed.engine.neighbour(1, doomed.keys[9], NOW)
     doomed.engine.set_lladdr(1, b"\2\0\0\0\0\x0c", NOW)
     doomed.engine.take_outputs()
-    doomed.engine.send(entry, Packet(packet("x"), AF_INET), NOW)
+    doomed.engine.send(entry, Packet(packet("x"), current().number), NOW)
     kinds = [type(o).__name__ for o in doomed.engine.take_outputs()]
     assert kinds == ["DelNeighbour", "PacketFailed"]
     assert (entry.dead, entry.nud_state) == (True, NUD_NOARP)
@@ -322,7 +318,7 @@ def test_a_probe_that_ends_on_a_doomed_entry_lets_it_go_as_the_flush_would(known
 def test_managed_work_does_not_use_a_doomed_entry() -> None:
     doomed = Doomed(before=lambda d: d.put(key(8000), NUD_NONE, 0x100))
     doomed.slices()
-    doomed.engine.handle_timers(FAMILY, NOW + 60.0)
+    doomed.engine.handle_timers(family_work(), NOW + 60.0)
     assert not [o for o in doomed.engine.take_outputs() if isinstance(o, Transmit)]
 
 
@@ -342,7 +338,7 @@ def test_every_waiter_of_a_large_flush_gets_device_gone_and_every_packet_is_drop
 def test_a_waiter_that_asks_anew_in_the_meantime_gets_the_new_answer() -> None:
     sim = node()
     thresholds(sim, 1 << 20, 1 << 20, 1 << 20)
-    peer = ScriptedPeer(sim.segment, PEER, many(3, 1))
+    peer = Station(sim.segment, PEER, *many(3, 1))
     peer.mute()
     ips = many(0, 300)
     old = [sim.resolve(ip) for ip in ips]
@@ -422,7 +418,7 @@ def test_a_survivor_may_be_used_and_looked_at_meanwhile() -> None:
 
 def test_a_flush_of_everything_overtakes_a_lost_carriers() -> None:
     doomed = Doomed(flush="carrier", before=with_survivors)
-    doomed.engine.handle_timers(FAMILY, NOW, 100)
+    doomed.engine.handle_timers(family_work(), NOW, 100)
     doomed.engine.link_down(1, NOW)
     assert survivors(doomed) == set()
     doomed.slices()
@@ -431,7 +427,7 @@ def test_a_flush_of_everything_overtakes_a_lost_carriers() -> None:
 
 def test_a_lost_carrier_after_a_flush_of_everything_saves_nothing_of_it() -> None:
     doomed = Doomed(before=with_survivors)
-    doomed.engine.handle_timers(FAMILY, NOW, 100)
+    doomed.engine.handle_timers(family_work(), NOW, 100)
     doomed.engine.carrier(1, False, NOW)
     doomed.slices()
     assert doomed.cache.entries == 0
@@ -456,7 +452,7 @@ def test_a_survivor_that_was_judged_goes_with_a_later_flush_of_everything() -> N
 
 def test_a_later_flush_that_finds_few_entries_left_does_everything_at_once() -> None:
     doomed = Doomed(400)
-    doomed.engine.handle_timers(FAMILY, NOW, 200)
+    doomed.engine.handle_timers(family_work(), NOW, 200)
     doomed.told()
     doomed.engine.link_down(1, NOW)
     assert len(doomed.told()) == 200
@@ -465,7 +461,7 @@ def test_a_later_flush_that_finds_few_entries_left_does_everything_at_once() -> 
 
 def test_two_devices_may_be_under_a_flush_at_once() -> None:
     sim = node()
-    sim.add_device("vb", "02:00:00:00:00:1a", ("203.0.113.1/24",))
+    second_device(sim)
     thresholds(sim, 1 << 20, 1 << 20, 1 << 20)
     fill(sim, 0, 300, dev="va")
     fill(sim, 0, 300, dev="vb")
@@ -476,199 +472,3 @@ def test_two_devices_may_be_under_a_flush_at_once() -> None:
     sim.run(0.001)
     assert len(lines(sim)) == 600
     assert cache(sim).entries == 0
-
-
-# -- a model: the same life with flushes in one step
-
-
-class Life:
-    """An engine and the outcome of its life, per address."""
-
-    def __init__(self, *, large: int) -> None:
-        self.engine = Engine(now=0.0)
-        self.device = Device("va", 1, bytes.fromhex("02000000000a"), flags=ETHERNET)
-        self.engine.attach(self.device, 0.0)
-        self.engine.add_address(1, Address(bytes((198, 18, 0, 1)), 15), 0.0)
-        self.cache = self.engine.caches[AF_INET]
-        self.cache.gc_thresh1 = self.cache.gc_thresh2 = self.cache.gc_thresh3 = 1 << 20
-        self.ballast = 0
-        self.large = large
-        self.told: dict[bytes, list[object]] = {}
-        self.held: list[Neighbour] = []
-        self.errors: list[object] = []
-
-    def load(self, now: float) -> None:
-        """Entries enough for a flush in slices; they are older than nothing and nobody asks for them."""
-        for _ in range(self.large):
-            self.ballast += 1
-            one = bytes((198, 19)) + self.ballast.to_bytes(2, "big")
-            self.engine.new_neighbour(1, one, now, lladdr=bytes(6), state=NUD_STALE, nlm_flags=REPLACE)
-        self.note()
-
-    def note(self) -> None:
-        for output in self.engine.take_outputs():
-            if isinstance(output, NewNeighbour | DelNeighbour):
-                if output.key[1] != 19:
-                    self.told.setdefault(output.key, []).append((type(output).__name__, output.state))
-            elif isinstance(output, Settled | Verified):
-                assert not isinstance(output, Verified)
-                self.errors.append(output.outcome)
-
-    def do(self, call: Callable[[Engine], object]) -> object:
-        try:
-            found = call(self.engine)
-        except (AdminError, Unreachable) as error:
-            found = type(error)
-        self.note()
-        return found
-
-    def table(self) -> dict[bytes, tuple[object, ...]]:
-        store = self.cache.store
-        return {
-            store.key_of(row): (
-                store.nud_state[row],
-                self.cache.lladdr(row),
-                store.updated[row],
-                store.flags[row],
-            )
-            for row in self.cache.rows()
-            if store.key_of(row)[1] != 19
-        }
-
-
-class FlushMachine(RuleBasedStateMachine):
-    """One life twice: with so much ballast that each flush is sliced, and without, so that each is a step.
-
-    What is told of each address, in order, and what the table holds must be the same once all slices ran;
-    what the table is seen to hold must be the same at any time.
-    """
-
-    keys = st.integers(0, 7).map(key)
-    states = st.sampled_from(
-        [
-            NUD_NONE,
-            NUD_INCOMPLETE,
-            NUD_REACHABLE,
-            NUD_STALE,
-            NUD_DELAY,
-            NUD_PROBE,
-            NUD_FAILED,
-            NUD_NOARP,
-            NUD_PERMANENT,
-        ]
-    )
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 1.0
-        self.sliced = Life(large=ONE_STEP + 1)
-        self.stepped = Life(large=0)
-        self.lives = (self.sliced, self.stepped)
-        for life in self.lives:  # drawn alike
-            life.engine.set(1, AF_INET, {"base_reachable_time": 0.0}, 0.0)
-        self.sliced.load(self.now)
-
-    def both(self, call: Callable[[Engine], object]) -> None:
-        assert self.sliced.do(call) == self.stepped.do(call)
-
-    @rule(one=keys, state=states, nlm=st.sampled_from([ADD, CHANGE, REPLACE]), valid=st.booleans())
-    def administer(self, one: bytes, state: int, nlm: int, valid: bool) -> None:
-        flags = NTF_EXT_VALIDATED if valid and state & NUD_VALID else 0
-        self.both(
-            lambda engine: engine.new_neighbour(
-                1,
-                one,
-                self.now,
-                lladdr=bytes.fromhex("02000000000b"),
-                state=state,
-                flags=flags,
-                nlm_flags=nlm,
-            )
-        )
-
-    @rule(one=keys)
-    def delete(self, one: bytes) -> None:
-        self.both(lambda engine: engine.delete_neighbour(1, one, self.now))
-
-    @rule(one=keys)
-    def resolve(self, one: bytes) -> None:
-        self.both(lambda engine: engine.resolve(1, one, self.now)[1])
-
-    @rule(one=keys)
-    def look(self, one: bytes) -> None:
-        self.both(lambda engine: (found := engine.lookup(1, one, self.now)) and found.nud_state)
-
-    @rule(one=keys)
-    def hold(self, one: bytes) -> None:
-        for life in self.lives:
-            life.held.append(life.engine.neighbour(1, one, self.now))
-            life.note()
-
-    @precondition(lambda self: self.sliced.held)
-    @rule(data=st.data())
-    def release(self, data: st.DataObject) -> None:
-        place = data.draw(st.integers(0, len(self.sliced.held) - 1))
-        for life in self.lives:
-            entry = life.held.pop(place)
-            life.do(lambda engine, entry=entry: engine.release(entry, self.now))
-
-    @precondition(lambda self: self.sliced.held)
-    @rule(data=st.data(), upper_layer=st.booleans())
-    def use_a_held_entry(self, data: st.DataObject, upper_layer: bool) -> None:
-        place = data.draw(st.integers(0, len(self.sliced.held) - 1))
-        for life in self.lives:
-            entry = life.held[place]
-            if upper_layer:
-                life.do(lambda engine, entry=entry: engine.confirm(entry, self.now))
-            else:
-                life.do(
-                    lambda engine, entry=entry: engine.send(entry, Packet(packet("x"), AF_INET), self.now)
-                )
-
-    @rule(one=keys)
-    def hear(self, one: bytes) -> None:
-        sender = bytes.fromhex("02000000000e")
-        frame = arp.build(
-            arp.ARPOP_REQUEST, one, sender, bytes((198, 18, 0, 1)), bytes(6), dst=b"\xff" * 6, src=sender
-        )
-        self.both(lambda engine: engine.receive(1, frame, self.now))
-
-    @rule(passes=st.sampled_from([0.01, 0.5, 1.5]))
-    def time_passes_for_the_device(self, passes: float) -> None:
-        self.now += passes
-        for life in self.lives:
-            while life.engine.next_deadline(device_scope(1)) <= self.now:
-                life.do(lambda engine: engine.handle_timers(device_scope(1), self.now))
-
-    @rule(everything=st.booleans())
-    def flush(self, everything: bool) -> None:
-        self.sliced.load(self.now)
-        if everything:
-            self.both(lambda engine: engine.set_lladdr(1, bytes.fromhex("02000000000a"), self.now))
-        else:
-            self.both(lambda engine: engine.carrier(1, False, self.now))
-
-    @precondition(lambda self: self.sliced.cache.flushing)
-    @rule(budget=st.integers(1, 300))
-    def slice(self, budget: int) -> None:
-        self.sliced.do(lambda engine: engine.handle_timers(FAMILY, self.now, budget))
-
-    @invariant()
-    def the_tables_look_the_same(self) -> None:
-        assert self.sliced.table() == self.stepped.table()
-
-    def teardown(self) -> None:
-        while self.sliced.cache.flushing:
-            self.sliced.do(lambda engine: engine.handle_timers(FAMILY, self.now, 256))
-        assert self.sliced.told == self.stepped.told
-        for one, other in zip(self.sliced.held, self.stepped.held, strict=True):
-            assert (one.dead, one.nud_state, one.refcnt) == (other.dead, other.nud_state, other.refcnt)
-        assert sorted(map(str, self.sliced.errors)) == sorted(map(str, self.stepped.errors))
-        for life in self.lives:
-            assert life.cache.gc_entries == len(list(life.cache.gc_list))
-
-
-test_a_flush_in_slices_is_to_every_address_a_flush_in_one_step = FlushMachine.TestCase
-test_a_flush_in_slices_is_to_every_address_a_flush_in_one_step.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
