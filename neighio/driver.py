@@ -320,22 +320,25 @@ class Driver:
 
         To be called after every call of the engine. What the doing causes is done too.
         """
+        engine = self.engine
         if self._pumping:
             return
-        self._pumping = True
-        try:
-            while outputs := self.engine.take_outputs():
-                for output in outputs:
-                    if self.observe is not None:
-                        self.observe(output)
-                    self._do(output)
-        finally:
-            self._pumping = False
-        for scope in self.engine.take_rearmed():
-            self.arm(scope, self.engine.next_deadline(scope))
+        if engine.services.outputs:
+            self._pumping = True
+            try:
+                while outputs := engine.take_outputs():
+                    for output in outputs:
+                        if self.observe is not None:
+                            self.observe(output)
+                        self._do(output)
+            finally:
+                self._pumping = False
+        if engine.services.rearmed:
+            for scope in engine.take_rearmed():
+                self.arm(scope, engine.next_deadline(scope))
 
     def _do(self, output: Output) -> None:
-        if isinstance(output, Transmit):
+        if type(output) is Transmit:
             self._transmit(output)
         elif isinstance(output, NewNeighbour | DelNeighbour | Miss | Change):
             for subscription in tuple(self.subscriptions):
