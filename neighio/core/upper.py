@@ -45,7 +45,8 @@ def deliver_ipv6(services: Services, device: Device, frame: bytes) -> str | None
         return found
     dst = found[1]
     own = device.address(dst)
-    if (own is None or own.tentative) and (ipv6.is_link_local(dst) or not device.node.owns(dst)):
+    ours = device.node.owns(dst) and not ipv6.is_link_local(dst) if own is None else not own.tentative
+    if not ours:
         return DROP_NOT_OURS
     packet = frame[ETH_HLEN:]
     length = ipv6.IPV6_HLEN + int.from_bytes(packet[4:6], "big")
