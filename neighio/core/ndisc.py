@@ -296,7 +296,9 @@ class Ndisc(NeighbourProtocol):
         if not row and (not multicast or message.lladdr or not device.addr_len):
             row = self.create(table, message.src)
         if row:
-            self.update(row, message.lladdr, NUD_STALE, _HEARSAY)
+            # Whoever is answered is held until then, as an application's probe for the answer tells.
+            self.cache.hold(row)
+            self.cache.nud.update(row, message.lladdr, NUD_STALE, _HEARSAY)
             if device.answers:
                 self.advertise(
                     table,
@@ -307,6 +309,7 @@ class Ndisc(NeighbourProtocol):
                     override=own is not None and multicast,
                     with_lladdr=multicast,
                 )
+            self.cache.release(row)
         return None
 
     def _wanted_too(self, device: Device, message: wire.Solicitation, lladdr: bytes) -> str | None:
