@@ -42,7 +42,7 @@ DROP_ICMP_CHECKSUM: Final = "icmp_checksum"
 """The checksum of an ICMP message is wrong."""
 
 DROP_ECHO_SOURCE: Final = "echo_source"
-"""The source is unspecified, a group or broadcast: nobody whom one could answer."""
+"""The source is unspecified, of 127/8, a group or broadcast: nobody on the link whom one could answer."""
 
 DROP_REASONS: Final = (
     *ipv4.DROP_REASONS,
@@ -56,6 +56,9 @@ DROP_REASONS: Final = (
 """Every reason for which :func:`parse_echo_request` refuses a packet, in the order of judging."""
 
 _SIZE: Final = 8
+_UNSPECIFIED: Final = bytes(IPV4_ALEN)
+_LOOPBACK_NET: Final = 127
+_BROADCAST: Final = b"\xff" * IPV4_ALEN
 
 
 class EchoRequest(NamedTuple):
@@ -91,8 +94,7 @@ def parse_echo_request(packet: bytes) -> EchoRequest | str:
         return DROP_ECHO_TRUNCATED
     if ipv4.checksum(message):
         return DROP_ICMP_CHECKSUM
-    # 0/8 is this network, 224/4 are groups, 240/4 is reserved and ends with broadcast.
-    if not 1 <= src[0] < 224:
+    if src in (_UNSPECIFIED, _BROADCAST) or src[0] == _LOOPBACK_NET or src[0] & 0xF0 == 0xE0:
         return DROP_ECHO_SOURCE
     return EchoRequest(src, dst, packet[1], message[1], message[4:])
 

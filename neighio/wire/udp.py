@@ -34,11 +34,8 @@ def build(
     """
     length = UDP_HLEN + len(payload)
     datagram = _HEADER.pack(src_port, dst_port, length, 0) + payload
-    if len(src) == IPV4_ALEN:
-        pseudo_header = src + dst + struct.pack("!HH", IPPROTO_UDP, length)
-        value = ipv4.checksum(pseudo_header + datagram)
-    else:
-        value = ipv6.checksum(src, dst, IPPROTO_UDP, datagram)
+    # The pseudo-headers of both families have the same sum.
+    value = ipv6.checksum(src, dst, IPPROTO_UDP, datagram)
     # Zero says that there is none; 0xffff is the same number.
     datagram = _HEADER.pack(src_port, dst_port, length, value or 0xFFFF) + payload
     if len(src) == IPV4_ALEN:

@@ -63,7 +63,7 @@ BREAKS: list[tuple[str, bytes]] = [
     ("icmpv6_checksum", changed(V6, ICMPv6EchoRequest, cksum=0x1234)),
     *(
         ("echo_source", changed(V4, IP, src=src))
-        for src in ("0.0.0.0", "224.0.0.1", "255.255.255.255", "0.1.2.3")
+        for src in ("0.0.0.0", "127.0.0.1", "224.0.0.1", "239.1.2.3", "255.255.255.255")
     ),
     ("echo_source", changed(V6, IPv6, src="::")),
 ]
@@ -82,6 +82,16 @@ def test_a_request_gives_its_fields() -> None:
     # Ethernet pads short frames.
     assert icmp.parse_echo_request(bytes(V4) + bytes(9)) == icmp.parse_echo_request(bytes(V4))
     assert icmp.parse_echo_request(bytes(V6) + bytes(9)) == icmp.parse_echo_request(bytes(V6))
+
+
+@pytest.mark.parametrize(
+    "src", ["0.1.2.3", "1.0.0.1", "126.0.0.1", "128.0.0.1", "223.255.255.255", "240.0.0.1", "255.255.255.254"]
+)
+def test_any_other_source_can_be_answered(src: str) -> None:
+    request = icmp.parse_echo_request(changed(V4, IP, src=src))
+
+    assert not isinstance(request, str)
+    assert request.src == ipaddress.IPv4Address(src).packed
 
 
 @pytest.mark.parametrize("length", range(1, 8))

@@ -42,6 +42,8 @@ def here() -> Iterator[Peer]:
         here.add_address("va", "2001:db8::1/64")
         for peer in ("198.51.100.7", "2001:db8::7"):
             here.request(requests.new_neighbour(ours.index, parse_ip(peer)[0], PEER_MAC))
+        # Whoever is asked from elsewhere answers by way of the peer.
+        here.add_route("va", "0.0.0.0/0", "198.51.100.7")
         yield here
 
 
@@ -125,7 +127,13 @@ def test_answers_over_ipv4_are_the_kernels(here: Peer) -> None:
         request(12, version=5),
         request(13, options=[IPOption_LSRR(routers=["198.51.100.9"])]),
         request(14, flags="DF"),
-        request(15),
+        request(15, src="0.1.2.3"),
+        request(16, src="127.0.0.1"),
+        request(17, src="239.1.2.3"),
+        request(18, src="1.0.0.1"),
+        request(19, src="223.255.255.254"),
+        request(20, src="240.0.0.1"),
+        request(21),
     ]
     packets = [bytes(packet) for packet in requested]
 
@@ -140,7 +148,7 @@ def test_answers_over_ipv4_are_the_kernels(here: Peer) -> None:
     assert {sequence: without_identification(packet) for sequence, packet in found.items()} == {
         sequence: without_identification(packet) for sequence, packet in ours.items() if packet is not None
     }
-    assert set(found) == {1, 2, 3, 4, 14, 15}
+    assert set(found) == {1, 2, 3, 4, 14, 15, 18, 19, 20, 21}
 
 
 def test_an_option_that_does_nothing_is_skipped_as_by_the_kernel(here: Peer) -> None:

@@ -100,6 +100,7 @@ def test_a_packet_that_is_whole_is_no_fragment(fragment: int) -> None:
         (b"\x94\x04\x00\x00", True),
         (b"\x07\x07\x04\x00\x00\x00\x00\x00", True),
         (b"\x07\x03\x04\x01", True),
+        (b"\x01\x01\x94\x02", True),
         (b"\x01\x01\x01\x94", False),
         (b"\x07\x00\x00\x00", False),
         (b"\x07\x01\x00\x00", False),
@@ -183,6 +184,12 @@ def test_a_built_packet_is_the_one_that_scapy_builds(
 
     assert built == bytes(header / payload)
     assert ipv4.parse(built + b"padding") == (src, dst, protocol, payload)
+
+
+def test_a_packet_lives_64_hops_and_is_of_no_class_unless_told_otherwise() -> None:
+    built = ipv4.build(PEER_IP, OUR_IP, b"", protocol=17)
+
+    assert (built[1], built[8]) == (0, 64)
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.combinations(range(0, 20, 2), 2)))

@@ -70,3 +70,11 @@ def test_a_datagram_over_ipv6_is_the_one_that_scapy_builds(
     assert packet == bytes(header / UDP(sport=src_port, dport=dst_port) / payload)
     assert packet[46:48] != b"\0\0"
     assert ipv6.checksum(src, dst, 17, packet[40:]) == 0
+
+
+def test_a_datagram_lives_64_hops_and_is_of_no_class_unless_told_otherwise() -> None:
+    first = udp.build(bytes(4), bytes(4), 7, 9, b"")
+    second = udp.build(bytes(16), bytes(16), 7, 9, b"")
+
+    assert (first[1], first[8]) == (0, 64)
+    assert (second[:2], second[7]) == (b"\x60\x00", 64)
