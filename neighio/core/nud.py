@@ -106,11 +106,12 @@ class Nud:
         cache.table_of(row).timers.arm(row, cache.services.floor(when))
 
     def _start_timer(self, row: int, when: float) -> None:
-        """Arm an idle timer: ``used`` is at least ``confirmed`` from here on (neigh_add_timer)."""
+        """Arm an idle timer: ``used`` is at least ``confirmed`` from here on (neigh_add_timer). It fires with
+        the next jiffy at the earliest."""
         store = self.cache.store
         if store.used[row] < store.confirmed[row]:
             store.used[row] = store.confirmed[row]
-        self._arm(row, when)
+        self._arm(row, max(when, self.services.now + JIFFY))
 
     def stop_timer(self, row: int) -> None:
         """Disarm, and drop the timer's reference (neigh_del_timer)."""
