@@ -97,7 +97,7 @@ class AttachedDevice(HostRole):
         spec: Device,
         *,
         admit: Callable[[], Driver],
-        refuse: Callable[[CoreDevice, bytes], Awaitable[None]],
+        refuse: Callable[[AttachedDevice, bytes], Awaitable[None]],
         end: Callable[[AttachedDevice], None],
     ) -> None:
         self._spec = spec

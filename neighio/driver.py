@@ -133,7 +133,15 @@ class Driver:
 
     def forget_claim(self, index: int, ip: bytes, token: Hashable) -> None:
         """The waiter is gone."""
-        self._claiming.get((index, ip), {}).pop(token, None)
+        tokens = self._claiming.get((index, ip), {})
+        tokens.pop(token, None)
+        if not tokens:
+            self._claiming.pop((index, ip), None)
+
+    def end_claim(self, index: int, ip: bytes, error: Callable[[], BaseException]) -> None:
+        """Nobody will have the address: whoever waits for it gets an exception of its own."""
+        for token in self._claiming.pop((index, ip), ()):
+            self.wake(token, error())
 
     def forget(self, waiters: Neighbour, token: Hashable) -> None:
         """The waiter is gone; the probing goes on, as in the kernel."""
@@ -338,7 +346,7 @@ class Driver:
                 self.arm(scope, engine.next_deadline(scope))
 
     def _do(self, output: Output) -> None:
-        if type(output) is Transmit:
+        if isinstance(output, Transmit):
             self._transmit(output)
         elif isinstance(output, NewNeighbour | DelNeighbour | Miss | Change):
             for subscription in tuple(self.subscriptions):
@@ -445,8 +453,8 @@ class Driver:
         for subscription in tuple(self.subscriptions):
             subscription.offer(conflict)
         if conflict.action == "duplicate":
-            for token in self._claiming.pop((conflict.ifindex, conflict.key), ()):
-                self.wake(token, DuplicateAddress(conflict.ip, conflict.device, conflict.lladdr))
+            found = conflict.ip, conflict.device, conflict.lladdr
+            self.end_claim(conflict.ifindex, conflict.key, lambda: DuplicateAddress(*found))
 
     # -- devices
 
@@ -498,8 +506,7 @@ class Driver:
         self._find_hits()
         self.pump()
         for place in [place for place in self._claiming if place[0] == index]:
-            for token in self._claiming.pop(place):
-                self.wake(token, DeviceGone(f"dev {device.name}"))
+            self.end_claim(*place, lambda: DeviceGone(f"dev {device.name}"))
         self._end_probes(index, f"dev {device.name}")
 
     def _end_probes(self, index: int, why: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from math import inf
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import trio
 
@@ -22,10 +22,10 @@ from .core.node import Route
 from .core.queue import Packet
 from .driver import Driver
 from .errors import AdminError, InvalidAddress, Unreachable
-from .link.base import Link, Selection
+from .link.base import Link, LinkGone, Selection
 from .wire.ipv6 import is_link_local
 
-__all__ = ["Defence", "HostRole", "PacketStream", "check_own_address", "parse_packet"]
+__all__ = ["Defence", "HostRole", "PacketStream", "check_own_address", "family_of_packet"]
 
 Defence = Literal["none", "cease", "once", "always"]
 """What is done when somebody else is heard to use an own IPv4 address: nothing, as Linux; or RFC 5227 2.4
@@ -50,16 +50,12 @@ def check_own_address(address: str) -> tuple[bytes, int]:
     return ip, prefixlen
 
 
-def parse_packet(data: bytes) -> int:
-    """Return the family of a whole IP packet.
-
-    Raises:
-        ValueError: it has no IP header, or not all of it.
-    """
+def family_of_packet(data: bytes) -> int | None:
+    """The family of an IP packet; None when it has no IP header, or not all of it."""
     for family, version, header in ((AF_INET, 4, 20), (AF_INET6, 6, 40)):
         if len(data) >= header and data[0] >> 4 == version:
             return family
-    raise ValueError("packet: no IP packet with its whole header")
+    return None
 
 
 class PacketStream:
@@ -129,7 +125,7 @@ class HostRole:
     _link: Link
     _admit: Callable[[], Driver]
     """The driver, or an error while the table may not be used."""
-    _refuse: Callable[[CoreDevice, bytes], Awaitable[None]]
+    _refuse: Callable[[Any, bytes], Awaitable[None]]
     """Raises for an address that the kernel would answer for too."""
     _streams: set[PacketStream]
 
@@ -192,7 +188,7 @@ class HostRole:
         if defence not in DEFENCES:
             raise ValueError(f"defence: {defence!r} is not one of {', '.join(DEFENCES)}")
         device = self._device
-        await self._refuse(device, ip)
+        await self._refuse(self, ip)
         driver = self._host()
         token = Token()
         scope = RT_SCOPE_LINK if is_link_local(ip) else RT_SCOPE_UNIVERSE
@@ -232,19 +228,20 @@ class HostRole:
         if not driver.engine.release_address(self._device.index, ip, driver.clock()):
             raise AdminError(errno.EADDRNOTAVAIL, f"address: {format_ip(ip)} is not there")
         driver.pump()
+        # Whoever waits for it to be in use waits in vain.
+        driver.end_claim(self._device.index, ip, lambda: AdminError(errno.EADDRNOTAVAIL, "it was removed"))
         self._addresses_changed()
 
     def _addresses_changed(self) -> None:
-        """Have the routes to the own networks, and the link take in what is for us."""
+        """Have the link take in what is for us."""
         device = self._device
-        if not device.answers or device.index not in self._admit().links:
-            return
-        for address in device.addresses:
-            device.node.add_route(Route(address.ip, address.prefixlen, device))
+        driver = self._admit()
         select = getattr(self._link, "select", None)
-        if select is not None:
-            own = frozenset(address.ip for address in device.own(AF_INET))
-            select(Selection(ipv4=own, host=True, packets=bool(self._streams)))
+        if device.answers and device.index in driver.links and select is not None:
+            wanted = (claim.address.ip for claim in driver.engine.claims.of(device))
+            own = frozenset(ip for ip in wanted if len(ip) == 4)
+            with suppress(LinkGone):
+                select(Selection(ipv4=own, host=True, packets=bool(self._streams)))
 
     # -- routes
 
@@ -336,7 +333,9 @@ class HostRole:
             ValueError: the device is a client, or it is no IP packet with its whole header; names the field.
         """
         driver = self._host()
-        family = parse_packet(packet)
+        family = family_of_packet(packet)
+        if family is None:
+            raise ValueError("packet: no IP packet with its whole header")
         destination = packet[16:20] if family == AF_INET else packet[24:40]
         hop = self._device.node.first_hop(destination)
         if hop is None:

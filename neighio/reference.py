@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from ._park import Token, park
+from .core.constants import AF_INET
 from .core.neighbour import Neighbour
 from .core.queue import Packet
-from .host import parse_packet
+from .host import family_of_packet
 
 if TYPE_CHECKING:
     from .driver import Driver
@@ -101,6 +102,7 @@ class HeldNeighbour(Neighbour):
         driver.pump()
 
     def _packet(self, data: bytes) -> Packet:
-        if parse_packet(data) != self.family:
-            raise ValueError("packet: not of the neighbour's family")
+        if family_of_packet(data) != self.family:
+            version = 4 if self.family == AF_INET else 6
+            raise ValueError(f"packet: no IPv{version} packet with its whole header")
         return Packet(bytes(data), self.family)

@@ -232,7 +232,7 @@ class TableService(Administration):
             spec,
             admit=self._check,
             refuse=self._refuse_the_kernels,
-            end=self._end_device,
+            end=self._give_up_device,
         )
         self._begin_device(attached)
         return attached
@@ -264,18 +264,14 @@ class TableService(Administration):
         attached._addresses_changed()
         self._nursery.start_soon(self._guarded, self._serve_device, link, attached)
 
-    async def _refuse_the_kernels(self, device: CoreDevice, ip: bytes) -> None:
+    async def _refuse_the_kernels(self, attached: AttachedDevice, ip: bytes) -> None:
         """Two who answer for one address are one too many.
 
         Raises:
             InvalidAddress: the kernel would answer for it on this device.
         """
-        if isinstance(self._attached[device.index]._spec.interface, str) and self._mirror is not None:
-            where = await self._mirror.answers_for(device.index, ip)
-            if where is not None:
-                raise InvalidAddress(
-                    f"address: {format_ip(ip)} is the kernel's own, on {where}; it would answer for it, too"
-                )
+        if isinstance(attached._spec.interface, str) and self._mirror is not None:
+            await _refuse_the_kernels(self._mirror, attached.index, ip)
         else:
             await trio.lowlevel.checkpoint()
 
@@ -310,6 +306,8 @@ class TableService(Administration):
         if facts is None:
             known = ", ".join(sorted(link.name for link in mirror.links.values()))
             raise InvalidAddress(f"device: there is no interface {name!r}; there is {known}")
+        for ip, _ in spec.addresses:
+            await _refuse_the_kernels(mirror, facts.index, ip)
         try:
             return open_packet_link(
                 facts, lladdr=spec.lladdr, protocols=protocols, selection=Selection(host=host)
@@ -342,10 +340,14 @@ class TableService(Administration):
             while driver.links.get(link.index) is link and driver.drain(link.index):  # noqa: ASYNC110  # batches
                 await trio.lowlevel.checkpoint()
 
+    def _give_up_device(self, attached: AttachedDevice) -> None:
+        """The caller wants it no more, be it there or only waited for."""
+        if self._absent.get(attached.name, (None,))[0] is attached:
+            del self._absent[attached.name]
+        self._end_device(attached)
+
     def _end_device(self, attached: AttachedDevice | None) -> None:
         """Have no neighbours on a device from now on; its tasks end and its link is closed soon."""
-        if attached is not None and self._absent.get(attached.name, (None,))[0] is attached:
-            del self._absent[attached.name]
         if attached is None or self._attached.get(attached.index) is not attached:
             return
         index = attached.index
@@ -407,9 +409,17 @@ class TableService(Administration):
     def _trouble(self, index: int, error: LinkDown | LinkGone) -> None:
         """A link's errno only hurries what rtnetlink, or the link itself, has to say."""
         if isinstance(error, LinkGone):
-            self._end_device(self._attached.get(index))
+            self._interface_gone(index)
         elif self._mirror is not None:
             self._mirror.doubt(index)
+
+
+async def _refuse_the_kernels(mirror: KernelMirror, index: int, ip: bytes) -> None:
+    where = await mirror.answers_for(index, ip)
+    if where is not None:
+        raise InvalidAddress(
+            f"address: {format_ip(ip)} is the kernel's own, on {where}; it would answer for it, too"
+        )
 
 
 def _device(device: str | Device | Link) -> Device:

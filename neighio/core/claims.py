@@ -202,9 +202,7 @@ class Claims:
         for claim in self._claims.get(device.index, {}).values():
             if claim.transmits:
                 if len(claim.address.ip) == 16:
-                    optimism = claim.address.flags & IFA_F_OPTIMISTIC
-                    tentative = claim.address.flags | IFA_F_TENTATIVE | optimism
-                    self._replace(claim, tentative)
+                    self._replace(claim, claim.address.flags | IFA_F_TENTATIVE)
                 else:
                     self._change_address(device, claim.address, False)
                 self._start(claim)

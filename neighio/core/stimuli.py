@@ -25,6 +25,7 @@ from .constants import (
 )
 from .device import Address, Device
 from .flush import begin_flush
+from .node import Route
 from .proxy import flush_proxies
 
 __all__ = ["DeviceStimuli"]
@@ -250,7 +251,13 @@ class DeviceStimuli(EngineBase):
         self.claims.announce(device, ip, count=count, interval=interval, backoff=backoff, reply=reply)
 
     def _change_address(self, device: Device, address: Address, add: bool) -> None:
+        """Give a host an address or take it away, with the route to its network."""
+        route = Route(address.ip, address.prefixlen, device)
         if add:
             self._gain(device, address)
+            device.node.add_route(route)
         else:
             self._lose(device, address.ip, address.prefixlen)
+            near = (one for one in device.addresses if one.prefixlen == address.prefixlen)
+            if not any(len(one.ip) == len(address.ip) and one.subnet_contains(address.ip) for one in near):
+                device.node.remove_route(route)

@@ -286,7 +286,6 @@ class Simulation:
             optimistic=optimistic,
             defence=defence,
         )
-        device.node.add_route(Route(ip, prefixlen, device))
         self._settle()
         return pending
 
