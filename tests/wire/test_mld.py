@@ -77,6 +77,7 @@ BREAKS: list[tuple[str, dict[str, Any]]] = [
     ("mld_router_alert", {"extensions": ((HOPOPTS, PADDING),)}),
     ("mld_router_alert", {"extensions": ((HOPOPTS, extension(b"\5\2\0\1\1\0")),)}),
     ("mld_router_alert", {"extensions": ((DSTOPTS, ROUTER_ALERT),)}),
+    ("mld_router_alert", {"extensions": ((HOPOPTS, PADDING), (DSTOPTS, ROUTER_ALERT))}),
     ("mld_router_alert", {"extensions": ((HOPOPTS, extension(b"\x1e\4\5\2\0\0")),)}),
     ("mld_router_alert", {"extensions": ((HOPOPTS, extension(b"\5\2\0\0\5\2\0\1\1\4\0\0\0\0")),)}),
     *(("mld_group", {"body": bytes(4) + ip(group)}) for group in ("fe80::1", "::1", "2001:db8::1")),
@@ -116,8 +117,26 @@ def test_a_query_gives_its_fields() -> None:
     )
 
 
+def test_a_query_that_counts_more_sources_than_it_has_is_refused() -> None:
+    for count in (3, 0x0102, 0xFFFF):
+        rest = bytes.fromhex("0a7d") + count.to_bytes(2, "big") + b"".join(SOURCES)
+        assert mld.parse(query(OUR_GROUP, 1000, rest).frame) == mld.DROP_MLD_LENGTH
+
+
+def test_the_types_of_records_are_those_of_rfc_3810() -> None:
+    assert (mld.MODE_IS_INCLUDE, mld.MODE_IS_EXCLUDE) == (1, 2)
+    assert (mld.CHANGE_TO_INCLUDE, mld.CHANGE_TO_EXCLUDE) == (3, 4)
+
+
 def test_router_alert_may_stand_behind_other_options() -> None:
-    for octets in (b"\x1e\0\5\2\0\0", b"\1\0\5\2\0\0", b"\0\0\5\2\0\0", b"\5\2\0\0\1\0"):
+    for octets in (
+        b"\x1e\0\5\2\0\0",
+        b"\1\0\5\2\0\0",
+        b"\0\0\5\2\0\0",
+        b"\5\2\0\0\1\0",
+        b"\0\5\2\0\0\0",
+        b"\x1e\6" + bytes(6) + b"\1\0\5\2\0\0",
+    ):
         draft = V2.but(extensions=((HOPOPTS, extension(octets)), (DSTOPTS, PADDING)))
         assert mld.parse(draft.frame) == mld.parse(V2.frame)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -243,6 +244,8 @@ def test_what_is_reserved_is_ignored_in_options_and_messages() -> None:
     mtu = bytes.fromhex("0501 ffff 000005dc")
     redirected = bytes.fromhex("0401 ffffffffffff")
     solicitation = SOLICITATION.but(body=b"\xff" * 4 + OUR_IP)
+    advertisement = DRAFTS["router_advertisement"]
+    advertisement = advertisement.but(body=advertisement.body[:1] + b"\xc7" + advertisement.body[2:])
 
     assert decode_options(prefix + mtu + redirected) == (
         PrefixInformation(ip("2001:db8::"), 64, True, True, 1, 2),
@@ -250,6 +253,7 @@ def test_what_is_reserved_is_ignored_in_options_and_messages() -> None:
         RedirectedHeader(b""),
     )
     assert ndisc_message.decode(solicitation.frame)[2] == MESSAGES["solicitation"]
+    assert ndisc_message.decode(advertisement.frame)[2] == MESSAGES["router_advertisement"]
 
 
 BAD_VALUES: list[tuple[type[Any], dict[str, Any], str]] = [
@@ -324,6 +328,7 @@ BAD_VALUES: list[tuple[type[Any], dict[str, Any], str]] = [
             ("lifetime", -1),
             ("reachable_time", -0.001),
             ("reachable_time", 4294967.296),
+            ("retrans_timer", 4294967.296),
             ("reachable_time", float("nan")),
             ("reachable_time", float("inf")),
             ("retrans_timer", -1),
@@ -384,6 +389,31 @@ def test_the_reserved_preference_is_taken_as_medium(bits: int, preference: int) 
 
     assert isinstance(message, RouterAdvert)
     assert (message.preference, message.managed, message.home_agent) == (preference, False, False)
+
+
+@pytest.mark.parametrize(("preference", "octet"), [(0, 0x00), (1, 0x08), (-1, 0x18)])
+def test_a_preference_is_two_bits(preference: int, octet: int) -> None:
+    message = RouterAdvert(0, False, False, 0, 0, 0, preference=preference)
+
+    assert message.encode(PEER_IP, OUR_IP, dst=OUR_MAC, src=PEER_MAC)[59] == octet
+
+
+def test_a_time_has_as_many_milliseconds_as_fit() -> None:
+    message = RouterAdvert(0, False, False, 0, 4294967.295, 4294967.295)
+
+    frame = message.encode(PEER_IP, OUR_IP, dst=OUR_MAC, src=PEER_MAC)
+    assert frame[62:70] == b"\xff" * 8
+    assert ndisc_message.decode(frame)[2] == message
+
+
+@pytest.mark.parametrize("value", [*MESSAGES.values(), *(meant for _, meant in OPTIONS.values())])
+def test_messages_and_options_are_values(value: Message | Option) -> None:
+    field = dataclasses.fields(value)[0].name
+
+    assert hash(value) == hash(dataclasses.replace(value))
+    assert not hasattr(value, "__dict__")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(value, field, getattr(value, field))
 
 
 def test_a_router_advertisement_is_the_one_that_scapy_builds() -> None:
