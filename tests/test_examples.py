@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import signal
 import socket
@@ -39,7 +40,9 @@ def test_resolve_tells_the_address() -> None:
     assert run("resolve.py") == [f"198.51.100.7 is at {LLADDR}"]
 
 
-@pytest.mark.parametrize("name", ["resolve.py", "many.py"])
+@pytest.mark.parametrize(
+    "name", ["resolve.py", "many.py", "userspace_host.py", "virtual_ip.py", "proxy_nd.py"]
+)
 def test_an_example_that_is_asked_wrongly_says_how_to_ask(name: str) -> None:
     done = subprocess.run(command(name, "eth0"), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
@@ -54,6 +57,26 @@ def test_watch_tells_a_neighbours_life() -> None:
         f"{about} lladdr {LLADDR} REACHABLE",
         f"{about} lladdr {LLADDR} PROBE",
         f"{about} FAILED",
+    ]
+
+
+def test_a_host_in_user_space_answers_pings_of_both_families() -> None:
+    assert run("userspace_host.py") == [
+        f"{ip} answered from 02:00:00:00:00:77: hello" for ip in ("198.51.100.77", "2001:db8::77", "fe80::77")
+    ]
+
+
+def test_the_standby_takes_the_virtual_address_over() -> None:
+    has, died, taken = run("virtual_ip.py")
+    assert (has, died) == ("first: has 198.51.100.100", "first: died")
+    assert re.fullmatch(r"second: 198\.51\.100\.100 taken over \d\.\d s after its holder's last sign", taken)
+
+
+def test_a_proxy_answers_for_what_it_was_told_of_alone() -> None:
+    assert run("proxy_nd.py") == [
+        "router: answers for 2001:db8::100",
+        "2001:db8::100 is at 02:00:00:00:00:77",
+        "nobody answers for 2001:db8::101",
     ]
 
 

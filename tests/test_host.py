@@ -19,7 +19,7 @@ from neighio.address import parse_ip
 from neighio.core.claims import ANNOUNCE_WAIT, PROBE_MAX, PROBE_WAIT
 from neighio.core.constants import NTF_PROXY
 from neighio.testing import MemoryLink, Segment
-from neighio.wire import arp, icmp, ipv4, ipv6, ndisc, udp
+from neighio.wire import arp, icmp, ndisc, udp
 from neighio.wire.ethernet import BROADCAST
 
 from .shell import OTHER, OURS, THEIRS, interrupt
@@ -374,15 +374,7 @@ async def test_two_hosts_find_each_other_with_few_frames(autojump_clock: MockClo
 
 
 def ping(src: str, dst: str) -> bytes:
-    if len(packed(src)) == 4:
-        head = bytes((8, 0, 0, 0, 0, 1, 0, 1)) + b"abc"
-        value = ipv4.checksum(head)
-        return ipv4.build(
-            packed(src), packed(dst), head[:2] + value.to_bytes(2, "big") + head[4:], protocol=1
-        )
-    head = bytes((128, 0, 0, 0, 0, 1, 0, 1)) + b"abc"
-    value = ipv6.checksum(packed(src), packed(dst), 58, head)
-    return ipv6.build(packed(src), packed(dst), head[:2] + value.to_bytes(2, "big") + head[4:])
+    return icmp.build_echo_request(icmp.EchoRequest(packed(src), packed(dst), 0, 0, b"\0\1\0\1abc"))
 
 
 PAIRS = [("198.51.100.1/24", "198.51.100.2/24"), ("2001:db8::1/64", "2001:db8::2/64")]

@@ -23,6 +23,7 @@ __all__ = [
     "ICMP_ECHOREPLY",
     "EchoRequest",
     "build_echo_reply",
+    "build_echo_request",
     "echo_reply",
     "parse_echo_request",
 ]
@@ -123,17 +124,29 @@ def build_echo_reply(request: EchoRequest, *, src: bytes | None = None, hop_limi
     As in Linux the traffic class is reflected; options of an IPv4 header are not, which Linux does.
     """
     source = request.dst if src is None else src
-    if len(request.src) == IPV4_ALEN:
-        head = bytes((ICMP_ECHOREPLY, request.code))
-        value = ipv4.checksum(head + b"\0\0" + request.body)
-        message = head + value.to_bytes(2, "big") + request.body
-        return ipv4.build(
-            source, request.src, message, protocol=IPPROTO_ICMP, ttl=hop_limit, tos=request.traffic_class
-        )
-    head = bytes((ICMPV6_ECHO_REPLY, request.code))
-    value = ipv6.checksum(source, request.src, IPPROTO_ICMPV6, head + b"\0\0" + request.body)
-    message = head + value.to_bytes(2, "big") + request.body
-    return ipv6.build(source, request.src, message, hop_limit=hop_limit, traffic_class=request.traffic_class)
+    return _build(
+        (ICMP_ECHOREPLY, ICMPV6_ECHO_REPLY), request._replace(src=source, dst=request.src), hop_limit
+    )
+
+
+def build_echo_request(request: EchoRequest, *, hop_limit: int = 64) -> bytes:
+    """Return the IP packet that asks, of the family that the addresses are of, checksum filled in.
+
+    None of its fields is checked; ``body`` begins with identifier and sequence number, two octets each.
+    """
+    return _build((ICMP_ECHO, ICMPV6_ECHO_REQUEST), request, hop_limit)
+
+
+def _build(types: tuple[int, int], echo: EchoRequest, hop_limit: int) -> bytes:
+    src, dst, traffic_class, code, body = echo
+    if len(src) == IPV4_ALEN:
+        head = bytes((types[0], code))
+        message = head + ipv4.checksum(head + b"\0\0" + body).to_bytes(2, "big") + body
+        return ipv4.build(src, dst, message, protocol=IPPROTO_ICMP, ttl=hop_limit, tos=traffic_class)
+    head = bytes((types[1], code))
+    value = ipv6.checksum(src, dst, IPPROTO_ICMPV6, head + b"\0\0" + body)
+    message = head + value.to_bytes(2, "big") + body
+    return ipv6.build(src, dst, message, hop_limit=hop_limit, traffic_class=traffic_class)
 
 
 def echo_reply(packet: bytes, *, src: bytes | None = None) -> bytes | None:
