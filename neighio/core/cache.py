@@ -24,6 +24,7 @@ from .constants import (
     NUD_VALID,
 )
 from .events import Change, DelNeighbour, Miss, NewNeighbour, Output, PacketFailed, Settled, Verified
+from .latency import Latency
 from .neighbour import Neighbour
 from .nud import Nud
 from .parameters import Parameters
@@ -195,6 +196,7 @@ class NeighbourCache:
         self.parameters: Parameters = Parameters(family, services.random)
         self.store: Store = Store(KEY_LEN[family])
         self.statistics: Statistics = Statistics()
+        self.latency: Latency = Latency()
         self.gc_thresh1 = 128
         self.gc_thresh2 = 512
         self.gc_thresh3 = 1024
@@ -530,6 +532,7 @@ class NeighbourCache:
 
     def settle(self, row: int, outcome: LinkAddress | type[Unreachable] | type[DeviceGone]) -> None:
         """The entry leaves INCOMPLETE: whoever waits for an address gets this."""
+        self.latency.end(row, self.services.now, resolved=isinstance(outcome, LinkAddress))
         self.outputs.append(Settled(Neighbour(self, row), outcome))
 
     def watch(self, row: int) -> None:

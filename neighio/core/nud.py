@@ -88,6 +88,8 @@ class Nud:
         store.untold[row] = 0
         if old & NUD_INCOMPLETE and not new & NUD_INCOMPLETE:
             cache.settle(row, cache.lladdr(row) if new & NUD_VALID else Unreachable)
+        elif new & NUD_INCOMPLETE and not old & NUD_INCOMPLETE:
+            cache.latency.begin(row, self.services.now)
         if store.watched[row]:
             if not new & (NUD_VALID | NUD_INCOMPLETE):
                 cache.unwatch(row, Unreachable)
