@@ -94,6 +94,10 @@ class Subscription:
         """Whether existing entries are still being shown: then None from :meth:`take` means "ask again"."""
         return bool(self._caches)
 
+    def skip(self) -> None:
+        """Show nothing of what is there already, nor that it was shown: changes alone, from now on."""
+        self._caches.clear()
+
     def _walk(self) -> None:
         """Queue snapshots of what lives in the next 256 rows."""
         cache = self._caches[0]

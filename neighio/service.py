@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from math import inf
 from random import Random
@@ -30,6 +31,7 @@ from .wire.ethernet import ETH_P_ARP, ETH_P_IP, ETH_P_IPV6
 from .wire.ipv6 import is_link_local
 
 if TYPE_CHECKING:
+    from .control import ControlSocket
     from .mirror import KernelMirror
 
 __all__ = ["TableService", "protected"]
@@ -61,6 +63,7 @@ class TableService(Administration):
         families: Iterable[int] = (4, 6),
         parameters: Mapping[str, float] | None = None,
         random: Random | None = None,
+        control: str | os.PathLike[str] | None = None,
     ) -> None:
         served = tuple(families)
         if not served:
@@ -72,6 +75,9 @@ class TableService(Administration):
         self._initial = [_device(device) for device in devices]
         self._settings = dict(parameters or {})
         self._random = random
+        self._control = None if control is None else os.fspath(control)
+        if self._control is not None and (not self._control or "\0" in self._control):
+            raise ValueError(f"control: {self._control!r} is no path")
         self._set_defaults(Engine(families=self._families), 0.0)
         self._state = "new"
         # Where a call may begin before it asks for anything else: see Driver.hits.
@@ -98,6 +104,7 @@ class TableService(Administration):
         Raises:
             NotPermitted: a device needs a capability that the process lacks.
             InvalidAddress: there is no such interface.
+            NeighioError: there can be no control socket at that path.
             InternalError: a bug in neighio.
             trio.BusyResourceError, trio.ClosedResourceError: it runs already, or has run.
         """
@@ -112,9 +119,16 @@ class TableService(Administration):
         self._driver = Driver(engine, clock=clock, wake=wake, arm=self._arm, trouble=self._trouble)
         self._hits = self._driver.hits
         self._state = "open"
+        control: ControlSocket | None = None
         failure: BaseException | None = None
         try:
             async with trio.open_nursery() as self._nursery:
+                # First of all: where it is refused, nothing has been touched.
+                if self._control is not None:
+                    from .control import open_control
+
+                    control = await open_control(self, self._control)
+                    self._nursery.start_soon(self._guarded, control.run)
                 for scope in engine.scopes():
                     self._nursery.start_soon(self._guarded, self._run_timers, scope)
                 for device in self._initial:
@@ -125,6 +139,8 @@ class TableService(Administration):
             failure = innermost(group)
         finally:
             self._close()
+            if control is not None:
+                control.close()
             if self._mirror is not None:
                 self._mirror.close()
         assert failure is not None

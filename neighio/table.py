@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from math import inf
@@ -41,6 +42,8 @@ class NeighbourTable(TableService):
         parameters: defaults for every device and both families, by the names of /proc/sys/net/ipv4/neigh;
             times in seconds.
         random: where reachable_time is drawn from.
+        control: a path for a control socket (:mod:`neighio.control`), by which ``neighio show`` and its like
+            look into the table; None for none.
 
     Raises:
         ValueError: a family or a parameter that is none; names the field.
@@ -323,13 +326,16 @@ async def open_table(
     families: Sequence[int] = (4, 6),
     parameters: Mapping[str, float] | None = None,
     random: Random | None = None,
+    control: str | os.PathLike[str] | None = None,
 ) -> AsyncIterator[NeighbourTable]:
     """Make a table and run it for the length of a block; see :class:`NeighbourTable`.
 
     An exception of the body leaves as itself; a bug in a background task as :class:`InternalError`; both
     together as the group.
     """
-    table = NeighbourTable(*devices, families=families, parameters=parameters, random=random)
+    table = NeighbourTable(
+        *devices, families=families, parameters=parameters, random=random, control=control
+    )
     body: BaseException | None = None
     cancelled: BaseException | None = None
     failure: BaseException | None = None
