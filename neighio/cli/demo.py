@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ..testing import available, enter_command
 from . import INTERRUPTED
+from .demo_show import choose_show
 from .output import printable
 from .play import play
 from .running import run
-from .show import choose_show
 from .stage import Stage, kernel_stage, memory_stage
 
 __all__ = ["demo"]
