@@ -50,6 +50,7 @@ async def main() -> None:
         async with neighio.open_table(device) as table:
             proxy(table, name, targets)
             await trio.sleep_forever()
+    await trio.lowlevel.checkpoint()
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ async def main() -> None:
         name, *addresses = sys.argv[1:]
         async with neighio.open_table(neighio.Device(name, "host", lladdr="02:00:00:00:00:77")) as table:
             await serve(table.devices[name], addresses)
+    await trio.lowlevel.checkpoint()
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ async def main() -> None:
     else:
         name, virtual, own = sys.argv[1:]
         await instance(neighio.Device(name, "host", addresses=[own]), name, virtual)
+    await trio.lowlevel.checkpoint()
 
 
 if __name__ == "__main__":

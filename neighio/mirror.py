@@ -88,6 +88,7 @@ class KernelMirror:
         IPv4: its own on any interface, unless ARP is off there; IPv6: its own there; and a proxy entry of
         either.
         """
+        await trio.lowlevel.checkpoint()
         here = self._engine.node.devices[index]
         for device in self._engine.node.devices.values():
             own = device.index in self.links and device.address(ip) is not None

@@ -149,6 +149,7 @@ class Sweep:
         try:
             found = [await anext(self)]
         except StopAsyncIteration:
+            await trio.lowlevel.checkpoint()
             return []
         found += [self._reply() for _ in range(len(self._replies))]
         self._room.set()

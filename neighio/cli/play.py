@@ -106,7 +106,9 @@ class Show(Protocol):
 
 async def play(stage: Stage, show: Show) -> int:
     """Play it through, in about ten seconds; return the exit status."""
-    async with open_table(*stage.devices(), parameters=PARAMETERS, random=Random(SEED)) as table:
+    async with open_table(
+        *stage.devices(), families=(4,), parameters=PARAMETERS, random=Random(SEED)
+    ) as table:
         board = Board(trio.current_time)
         show.begin(board)
         with table.subscribe(trace=True) as events:
