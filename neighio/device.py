@@ -113,6 +113,7 @@ class AttachedDevice(HostRole):
         self._link = link
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
+        self._present = True
 
     def __repr__(self) -> str:
         return f"<AttachedDevice {self.name}{'' if self.present else ' detached'}>"
@@ -120,7 +121,7 @@ class AttachedDevice(HostRole):
     @property
     def present(self) -> bool:
         """Whether the table has neighbours on it now; it was neither detached nor removed."""
-        return not self._ended.is_set()
+        return self._present
 
     @property
     def name(self) -> str:

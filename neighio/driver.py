@@ -138,6 +138,10 @@ class Driver:
         if not tokens:
             self._claiming.pop((index, ip), None)
 
+    def is_awaited(self, index: int, ip: bytes) -> bool:
+        """Whether somebody waits for an own address to be in use."""
+        return (index, ip) in self._claiming
+
     def end_claim(self, index: int, ip: bytes, error: Callable[[], BaseException]) -> None:
         """Nobody will have the address: whoever waits for it gets an exception of its own."""
         for token in self._claiming.pop((index, ip), ()):
@@ -245,12 +249,15 @@ class Driver:
         self.engine.services.listening.add(index)
 
     def leave_packets(self, index: int, sink: Callable[[Received], None]) -> None:
-        sinks = tuple(other for other in self._packet_sinks[index] if other != sink)
+        sinks = tuple(other for other in self._packet_sinks.get(index, ()) if other != sink)
         if sinks:
             self._packet_sinks[index] = sinks
         else:
-            del self._packet_sinks[index]
-            self.engine.services.listening.discard(index)
+            self._end_packets(index)
+
+    def _end_packets(self, index: int) -> None:
+        self._packet_sinks.pop(index, None)
+        self.engine.services.listening.discard(index)
 
     # -- subscriptions
 
@@ -505,6 +512,7 @@ class Driver:
         del self.links[index]
         self._find_hits()
         self.pump()
+        self._end_packets(index)
         for place in [place for place in self._claiming if place[0] == index]:
             self.end_claim(*place, lambda: DeviceGone(f"dev {device.name}"))
         self._end_probes(index, f"dev {device.name}")

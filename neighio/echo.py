@@ -15,7 +15,7 @@ async def answer_echo(
     device: AttachedDevice, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Answer echo requests (ICMP, RFC 792; ICMPv6, RFC 4443) to a host's own addresses until cancelled, or
-    until the device goes: ``await nursery.start(answer_echo, device)``.
+    until the device goes or the table is closed: ``await nursery.start(answer_echo, device)``.
 
     The answers go through the table, which resolves whom they go to. One that has no way back is dropped.
 
@@ -32,3 +32,5 @@ async def answer_echo(
                 except NeighioError:
                     # No route, or no room for its neighbour: what the kernel would not tell anybody either.
                     continue
+                except trio.ClosedResourceError:
+                    return

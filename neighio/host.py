@@ -13,15 +13,25 @@ import trio
 
 from ._park import Token, park
 from .address import IPAddress, format_ip, parse_ip, parse_network
+from .core.base import FAMILY_OF_LENGTH
 from .core.claims import DEFENCES
-from .core.constants import AF_INET, AF_INET6, RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTN_UNICAST
-from .core.device import Address, parse_interface
+from .core.constants import (
+    AF_INET,
+    AF_INET6,
+    RT_SCOPE_LINK,
+    RT_SCOPE_UNIVERSE,
+    RTN_BROADCAST,
+    RTN_LOCAL,
+    RTN_MULTICAST,
+    RTN_UNICAST,
+)
+from .core.device import LIMITED_BROADCAST, Address, parse_interface
 from .core.device import Device as CoreDevice
 from .core.events import Received
 from .core.node import Route
 from .core.queue import Packet
 from .driver import Driver
-from .errors import AdminError, InvalidAddress, Unreachable
+from .errors import AdminError, DeviceGone, InvalidAddress, Unreachable
 from .link.base import Link, LinkGone, Selection
 from .wire.ipv6 import is_link_local
 
@@ -39,9 +49,13 @@ def check_own_address(address: str) -> tuple[bytes, int]:
     """Return the packed address and the prefix length of an address that a host can have.
 
     Raises:
-        InvalidAddress: it has no prefix length, or is a group, a broadcast, loopback or the unspecified
-        address.
+        InvalidAddress: it has no prefix length or a zone, or is a group, the limited broadcast, loopback or
+        the unspecified address.
     """
+    if not isinstance(address, str):
+        raise InvalidAddress(f"address: {address!r} is no text")
+    if "%" in address:
+        raise InvalidAddress(f"address: {address!r} has a zone; it is its device's")
     ip, prefixlen = parse_interface(address)
     loopback = ip[0] == 127 if len(ip) == 4 else ip == bytes(15) + b"\1"
     group = ip[0] & 0xF0 == 0xE0 if len(ip) == 4 else ip[0] == 0xFF
@@ -68,7 +82,8 @@ class PacketStream:
         self._capacity = capacity
         self._queue: deque[Received] = deque()
         self._reader: Token | None = None
-        self._closed = False
+        self._ended = False
+        self._left = False
 
     def __aiter__(self) -> PacketStream:
         return self
@@ -78,23 +93,24 @@ class PacketStream:
         """Return the next packet; a checkpoint.
 
         Raises:
-            StopAsyncIteration: the device went, and all that had arrived was returned.
+            StopAsyncIteration: the device went, or the table was closed, and all that had arrived was
+            returned.
             trio.ClosedResourceError: the block was left.
             trio.BusyResourceError: another task is iterating.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._reader is not None:
             raise trio.BusyResourceError("another task is reading these packets")
-        if not self._queue and not self._closed:
+        if not (self._queue or self._ended):
             self._reader = token = Token()
             await park(token, self._forget_reader)
         else:
             await trio.lowlevel.cancel_shielded_checkpoint()
+        if self._left:
+            raise trio.ClosedResourceError("the packets are no longer taken")
         if self._queue:
             return self._queue.popleft()
-        if self._device.index not in self._driver.links:
-            raise StopAsyncIteration
-        raise trio.ClosedResourceError("the packets are no longer taken")
+        raise StopAsyncIteration
 
     def _forget_reader(self) -> None:
         self._reader = None
@@ -112,10 +128,15 @@ class PacketStream:
             self._queue.append(packet)
             self._wake_reader()
 
-    def close(self) -> None:
-        """Take no more."""
-        self._closed = True
+    def end(self) -> None:
+        """Take no more: the device has gone."""
+        self._ended = True
         self._wake_reader()
+
+    def close(self) -> None:
+        """Take no more, and give nothing of what is there: the block was left."""
+        self._left = True
+        self.end()
 
 
 class HostRole:
@@ -140,6 +161,13 @@ class HostRole:
         return tuple(
             f"{format_ip(one.ip)}/{one.prefixlen}" for one in self._device.addresses if not one.tentative
         )
+
+    def _meant(self, address: IPAddress, field: str = "address") -> bytes:
+        """The packed form of an address that is meant on this device."""
+        ip, zone = parse_ip(address, field=field)
+        if zone not in (None, self._device.name):
+            raise InvalidAddress(f"{field}: zone {zone!r} contradicts device {self._device.name}")
+        return ip
 
     def _host(self) -> Driver:
         driver = self._admit()
@@ -181,15 +209,18 @@ class HostRole:
             ValueError: the device is a client, or a number or a defence is none; names the field.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._host()
+        driver = self._host()
         ip, prefixlen = check_own_address(address)
-        if dad_transmits is not None and not 0 <= dad_transmits <= 255:
+        if FAMILY_OF_LENGTH[len(ip)] not in driver.engine.caches:
+            raise InvalidAddress(f"address: {format_ip(ip)} is of a family that this table does not serve")
+        if dad_transmits is not None and dad_transmits not in range(256):
             raise ValueError(f"dad_transmits: {dad_transmits!r} is out of range, expected 0 to 255")
         if defence not in DEFENCES:
             raise ValueError(f"defence: {defence!r} is not one of {', '.join(DEFENCES)}")
-        device = self._device
         await self._refuse(self, ip)
         driver = self._host()
+        # Not before: it may have gone and come back meanwhile.
+        device = self._device
         token = Token()
         scope = RT_SCOPE_LINK if is_link_local(ip) else RT_SCOPE_UNIVERSE
         driver.engine.claim_address(
@@ -202,7 +233,7 @@ class HostRole:
         )
         driver.await_claim(device.index, ip, token)
         driver.pump()
-        self._addresses_changed()
+        self._select(driver)
 
         def forget() -> None:
             driver.forget_claim(device.index, ip, token)
@@ -212,30 +243,38 @@ class HostRole:
         try:
             await park(token, forget)
         finally:
-            self._addresses_changed()
+            self._select(driver)
 
     @trio.lowlevel.enable_ki_protection
     def remove_address(self, address: IPAddress) -> None:
         """Have an address no more. Its neighbours stay; with the last IPv4 address all IPv4 ones go.
 
+        Args:
+            address: with its prefix length, or without.
+
         Raises:
             AdminError: EADDRNOTAVAIL, there is no such address.
-            InvalidAddress, ValueError
+            InvalidAddress: it is no address.
+            ValueError: the device is a client.
         """
         driver = self._host()
-        text = address.partition("/")[0] if isinstance(address, str) else address
-        ip, _ = parse_ip(text, field="address")
-        if not driver.engine.release_address(self._device.index, ip, driver.clock()):
-            raise AdminError(errno.EADDRNOTAVAIL, f"address: {format_ip(ip)} is not there")
+        if isinstance(address, str) and "/" in address:
+            ip, prefixlen = check_own_address(address)
+        else:
+            ip, prefixlen = self._meant(address), None
+        claim = driver.engine.claims.find(self._device, ip)
+        if claim is None or prefixlen not in (None, claim.address.prefixlen):
+            length = "" if prefixlen is None else f"/{prefixlen}"
+            raise AdminError(errno.EADDRNOTAVAIL, f"address: {format_ip(ip)}{length} is not there")
+        driver.engine.release_address(self._device.index, ip, driver.clock())
         driver.pump()
         # Whoever waits for it to be in use waits in vain.
         driver.end_claim(self._device.index, ip, lambda: AdminError(errno.EADDRNOTAVAIL, "it was removed"))
-        self._addresses_changed()
+        self._select(driver)
 
-    def _addresses_changed(self) -> None:
+    def _select(self, driver: Driver) -> None:
         """Have the link take in what is for us."""
         device = self._device
-        driver = self._admit()
         select = getattr(self._link, "select", None)
         if device.answers and device.index in driver.links and select is not None:
             wanted = (claim.address.ip for claim in driver.engine.claims.of(device))
@@ -257,8 +296,9 @@ class HostRole:
         prefix, prefixlen = parse_network(network)
         hop = None
         if gateway is not None:
-            hop, _ = parse_ip(gateway, field="gateway")
-            if len(hop) != len(prefix) or self._device.node.address_type(hop) != RTN_UNICAST:
+            hop = self._meant(gateway, "gateway")
+            unicast = any(hop) and self._device.node.address_type(hop) == RTN_UNICAST
+            if len(hop) != len(prefix) or not unicast:
                 raise InvalidAddress(f"gateway: {format_ip(hop)} can be no gateway of {network}")
         self._device.node.add_route(Route(prefix, prefixlen, self._device, hop))
 
@@ -288,7 +328,7 @@ class HostRole:
             ValueError: a number that is none; names the field.
         """
         driver = self._host()
-        if repeat < 1 or repeat != int(repeat):
+        if not 1 <= repeat < inf or repeat != int(repeat):
             raise ValueError(f"repeat: {repeat!r} is no whole number of at least 1")
         for name, value, least in (("interval", interval, 0.0), ("backoff", backoff, 1.0)):
             if not least <= value < inf:
@@ -297,11 +337,13 @@ class HostRole:
             raise ValueError(f"form: {form!r} is not one of request, reply, both")
         ips = []
         for text in addresses:
-            ip, _ = parse_ip(text, field="address")
+            ip = self._meant(text)
             own = self._device.address(ip)
             if own is None or own.tentative:
                 raise InvalidAddress(f"address: {format_ip(ip)} is not in use on {self._device.name}")
             ips.append(ip)
+        if not self._device.up:
+            raise DeviceGone(f"{self._device.name} is down")
         for ip in ips or [address.ip for address in self._device.addresses if not address.tentative]:
             for reply in (False, True):
                 if ("reply" if reply else "request") == form or (
@@ -323,12 +365,14 @@ class HostRole:
     @trio.lowlevel.enable_ki_protection
     def send_nowait(self, packet: bytes) -> None:
         """Send a whole IP packet by this host's routes, through the neighbour of its first hop
-        (neigh_output).
+        (neigh_output). What is meant on one link alone, multicast and link-local addresses, leaves through
+        this device.
 
         What becomes of it later is a :class:`PacketFailed` of ``subscribe(errors=True)``, and a counter.
 
         Raises:
             Unreachable: there is no route.
+            InvalidAddress: it is to nobody, or to this host itself.
             TableFull: the neighbour cannot be made.
             ValueError: the device is a client, or it is no IP packet with its whole header; names the field.
         """
@@ -337,17 +381,26 @@ class HostRole:
         if family is None:
             raise ValueError("packet: no IP packet with its whole header")
         destination = packet[16:20] if family == AF_INET else packet[24:40]
-        hop = self._device.node.first_hop(destination)
-        if hop is None:
-            raise Unreachable(f"packet: no route to {format_ip(destination)}")
-        device, key = hop
-        if destination[0] & 0xF0 == 0xE0 or destination[0] == 0xFF:
-            key = destination
+        device, key = self._first_hop(destination)
         neighbour = driver.engine.neighbour(device.index, key, driver.clock())
         # The kernel's output path holds no reference either.
         driver.engine.release(neighbour, driver.clock())
         driver.engine.send(neighbour, Packet(bytes(packet), family), driver.clock())
         driver.pump()
+
+    def _first_hop(self, destination: bytes) -> tuple[CoreDevice, bytes]:
+        """Through which device a packet leaves, and to which neighbour."""
+        node = self._device.node
+        kind = node.address_type(destination)
+        if not any(destination) or kind == RTN_LOCAL:
+            raise InvalidAddress(f"packet: {format_ip(destination)} is nobody's, or an address of ours")
+        if kind == RTN_MULTICAST or destination == LIMITED_BROADCAST or is_link_local(destination):
+            return self._device, destination
+        hop = node.first_hop(destination)
+        if hop is None:
+            raise Unreachable(f"packet: no route to {format_ip(destination)}")
+        # Broadcast goes past every gateway (__mkroute_output).
+        return (hop[0], destination) if kind == RTN_BROADCAST else hop
 
     @asynccontextmanager
     @trio.lowlevel.enable_ki_protection
@@ -368,12 +421,11 @@ class HostRole:
         stream = PacketStream(driver, device, capacity)
         driver.take_packets(device.index, stream.offer)
         self._streams.add(stream)
-        self._addresses_changed()
+        self._select(driver)
         try:
             yield stream
         finally:
             stream.close()
             self._streams.discard(stream)
             driver.leave_packets(device.index, stream.offer)
-            if device is self._device and device.index in driver.links:
-                self._addresses_changed()
+            self._select(driver)

@@ -85,14 +85,17 @@ class KernelMirror:
         """On which interface the kernel has an address that it would answer for on the link ``index``, or
         None.
 
-        IPv4: its own on any interface, unless ARP is off there; IPv6: its own there; and a proxy entry of
-        either.
+        IPv4: its own on any interface, unless ARP is off on this one; IPv6: its own there; and a proxy entry
+        of either.
         """
         await trio.lowlevel.checkpoint()
-        here = self._engine.node.devices[index]
+        here = self._engine.node.devices.get(index)
+        if here is None:
+            # It has just gone.
+            return None
         for device in self._engine.node.devices.values():
             own = device.index in self.links and device.address(ip) is not None
-            if own and (device is here or (len(ip) == 4 and not here.noarp)):
+            if own and (not here.noarp if len(ip) == 4 else device is here):
                 return device.name
         assert self._socket is not None
         entries = await self._socket.dump(requests.dump_neighbours(index=index, proxy=True))
@@ -193,17 +196,15 @@ class KernelMirror:
         if before is None or before.name != message.name:
             self._came(message.name)
         if device is None:
-            node.add_device(
-                Device(
-                    message.name,
-                    message.index,
-                    message.lladdr,
-                    broadcast=message.broadcast,
-                    flags=message.flags,
-                    mtu=message.mtu,
-                )
+            device = Device(
+                message.name,
+                message.index,
+                message.lladdr,
+                broadcast=message.broadcast,
+                flags=message.flags,
+                mtu=message.mtu,
             )
-            return
+            node.add_device(device)
         link = self._driver.links.get(message.index)
         if isinstance(link, PacketLink | TapLink):
             link.update(message)
@@ -213,7 +214,13 @@ class KernelMirror:
         if self._is_a_hosts(message.index):
             device.name, device.flags, device.mtu = message.name, message.flags, message.mtu
             device.lladdr, device.broadcast = message.lladdr, message.broadcast
-        self._driver.follow(message.index, message)
+        if not self._is_in_memory(message.index):
+            self._driver.follow(message.index, message)
+
+    def _is_in_memory(self, index: int) -> bool:
+        """Whether a link that the kernel does not know has the index of one that it does."""
+        link = self._driver.links.get(index)
+        return link is not None and not isinstance(link, PacketLink | TapLink)
 
     def _is_a_hosts(self, index: int) -> bool:
         """Whether an attached device has addresses of its own, beside the kernel's."""
@@ -222,7 +229,8 @@ class KernelMirror:
 
     def _remove(self, index: int) -> None:
         if self.links.pop(index, None) is not None:
-            self._gone(index)
+            if not self._is_in_memory(index):
+                self._gone(index)
             device = self._engine.node.devices.get(index)
             if device is not None:
                 self._engine.node.forget_device(device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Final, NoReturn, Self
@@ -15,6 +15,7 @@ from ._failures import innermost, internal
 from ._park import wake
 from .address import format_ip
 from .administration import FAMILIES, Administration
+from .core.base import FAMILY_OF_LENGTH
 from .core.claims import Claim
 from .core.constants import AF_INET, AF_INET6, RT_SCOPE_LINK, RT_SCOPE_UNIVERSE
 from .core.device import Address
@@ -84,8 +85,8 @@ class TableService(Administration):
         self._hits: Mapping[str | None, Hits] = {}
         self._timers: dict[Scope, trio.CancelScope] = {}
         self._attached: dict[int, AttachedDevice] = {}
-        # Interfaces that were removed, by name, with what a host wanted there.
-        self._absent: dict[str, tuple[AttachedDevice, tuple[Claim, ...]]] = {}
+        # Those whose interfaces were removed and may come again.
+        self._absent: dict[AttachedDevice, Absence] = {}
         self._mirror: KernelMirror | None = None
         self._opening = trio.Lock()
         # What a bug is to end beside the table; see open_table.
@@ -224,17 +225,25 @@ class TableService(Administration):
 
         Raises:
             NotPermitted: it needs a capability that the process lacks.
-            InvalidAddress: there is no such interface, or it is attached already.
+            InvalidAddress: there is no such interface, or it is attached already; or one of its addresses is
+                of a family that the table does not serve, or the kernel would answer for it, too.
         """
         spec = _device(device)
-        self._check()
+        driver = self._check()
+        for ip, _ in spec.addresses:
+            if FAMILY_OF_LENGTH[len(ip)] not in driver.engine.caches:
+                raise InvalidAddress(
+                    f"addresses: {format_ip(ip)} is of a family that this table does not serve"
+                )
         if isinstance(spec.interface, str):
-            link = await self._open_interface(spec.interface, spec)
+            link = await self._open_interface(spec.interface, spec, [ip for ip, _ in spec.addresses])
         else:
             link = spec.interface
             # One whose other end is an interface of the kernel's goes up and down with it.
             if hasattr(link, "update"):
-                await self._follow_kernel()
+                mirror = await self._follow_kernel()
+                if link.index in mirror.links:
+                    link.update(mirror.links[link.index])
             await trio.lowlevel.checkpoint()
         try:
             core_device = self._attach_link(link, spec)
@@ -253,7 +262,8 @@ class TableService(Administration):
         self._begin_device(attached)
         return attached
 
-    def _attach_link(self, link: Link, spec: Device) -> CoreDevice:
+    def _attach_link(self, link: Link, spec: Device, claims: Iterable[Claim] | None = None) -> CoreDevice:
+        """Have neighbours on a link; with ``claims`` with these addresses in place of those of ``spec``."""
         driver = self._check()
         host = spec.role == "host"
         device = driver.attach(
@@ -262,13 +272,22 @@ class TableService(Administration):
         engine, now = driver.engine, driver.clock()
         for family in self._families if spec.forwarding else ():
             engine.set(link.index, family, {"forwarding": 1}, now)
-        for ip, prefixlen in spec.addresses:
+        for ip, prefixlen in spec.addresses if claims is None else ():
             address = Address(ip, prefixlen, RT_SCOPE_LINK if is_link_local(ip) else RT_SCOPE_UNIVERSE)
             if host:
                 engine.claim_address(link.index, address, now, transmits=0)
             else:
                 engine.add_address(link.index, address, now)
                 device.node.add_route(Route(ip, prefixlen, device))
+        for claim in claims or ():
+            engine.claim_address(
+                link.index,
+                claim.wanted,
+                now,
+                transmits=claim.transmits,
+                optimistic=claim.optimistic,
+                defence=claim.defence,
+            )
         driver.pump()
         return device
 
@@ -277,7 +296,7 @@ class TableService(Administration):
         if hasattr(link, "on_change"):
             link.on_change = lambda: self._link_changed(link)
         self._attached[link.index] = attached
-        attached._addresses_changed()
+        attached._select(self._driver)
         self._nursery.start_soon(self._guarded, self._serve_device, link, attached)
 
     async def _refuse_the_kernels(self, attached: AttachedDevice, ip: bytes) -> None:
@@ -310,7 +329,7 @@ class TableService(Administration):
                 self._nursery.start_soon(self._guarded, mirror.follow)
             return self._mirror
 
-    async def _open_interface(self, name: str, spec: Device) -> Link:
+    async def _open_interface(self, name: str, spec: Device, addresses: Iterable[bytes]) -> Link:
         mirror = await self._follow_kernel()
         if name in self._driver.names:
             raise InvalidAddress(f"device: {name} is attached already")
@@ -322,7 +341,7 @@ class TableService(Administration):
         if facts is None:
             known = ", ".join(sorted(link.name for link in mirror.links.values()))
             raise InvalidAddress(f"device: there is no interface {name!r}; there is {known}")
-        for ip, _ in spec.addresses:
+        for ip in addresses:
             await _refuse_the_kernels(mirror, facts.index, ip)
         try:
             return open_packet_link(
@@ -358,8 +377,9 @@ class TableService(Administration):
 
     def _give_up_device(self, attached: AttachedDevice) -> None:
         """The caller wants it no more, be it there or only waited for."""
-        if self._absent.get(attached.name, (None,))[0] is attached:
-            del self._absent[attached.name]
+        absence = self._absent.pop(attached, None)
+        if absence is not None:
+            absence.scope.cancel()
         self._end_device(attached)
 
     def _end_device(self, attached: AttachedDevice | None) -> None:
@@ -368,52 +388,64 @@ class TableService(Administration):
             return
         index = attached.index
         del self._attached[index]
+        attached._present = False
         device = attached._device
         self._driver.detach(index)
         if device.answers or self._mirror is None or index not in self._mirror.links:
             device.node.forget_device(device)
-        for stream in tuple(attached._streams):
-            stream.close()
+        for stream in attached._streams:
+            stream.end()
+        attached._streams.clear()
         attached._scope.cancel()
 
     def _interface_gone(self, index: int) -> None:
         """An interface was removed. One that was named may come again."""
         attached = self._attached.get(index)
-        if attached is not None:
-            claims = self._driver.engine.claims.of(attached._device)
+        if attached is None:
+            return
+        if not isinstance(attached._spec.interface, str):
             self._end_device(attached)
-            if isinstance(attached._spec.interface, str):
-                self._absent[attached.name] = attached, claims
+            return
+        # Whoever waits for an address is told that he will not have it.
+        claims = [
+            claim
+            for claim in self._driver.engine.claims.of(attached._device)
+            if not self._driver.is_awaited(index, claim.address.ip)
+        ]
+        self._end_device(attached)
+        absence = self._absent[attached] = Absence(claims)
+        self._nursery.start_soon(self._guarded, self._bring_back, attached, absence)
 
     def _interface_came(self, name: str) -> None:
-        if name in self._absent:
-            self._nursery.start_soon(self._guarded, self._attach_again, name)
+        for attached, absence in self._absent.items():
+            if attached.name == name:
+                absence.came.set()
 
-    async def _attach_again(self, name: str) -> None:
-        """Have neighbours on an interface that is there again, and a host's addresses."""
-        attached, claims = self._absent.pop(name)
-        await attached._ended.wait()
+    async def _bring_back(self, attached: AttachedDevice, absence: Absence) -> None:
+        """Wait until an interface is there again, and have neighbours on it and a host's addresses."""
+        with absence.scope:
+            await attached._ended.wait()
+            while attached in self._absent:
+                await absence.came.wait()
+                absence.came = trio.Event()
+                try:
+                    await self._attach_again(attached, absence.claims)
+                except (NeighioError, OSError) as error:
+                    # Gone again, or somebody else's now: the next one of that name will be tried.
+                    logger.warning("%s is there again, but cannot be attached: %s", attached.name, error)
+
+    async def _attach_again(self, attached: AttachedDevice, claims: Sequence[Claim]) -> None:
+        spec = attached._spec
+        link = await self._open_interface(attached.name, spec, [claim.address.ip for claim in claims])
         try:
-            link = await self._open_interface(name, attached._spec)
-        except NeighioError as error:
-            # Gone again, or somebody else's now: the next one of that name will be tried.
-            logger.warning("%s is there again, but cannot be attached: %s", name, error)
-            self._absent[name] = attached, claims
-            return
-        attached._bind(self._attach_link(link, attached._spec), link)
-        engine, now = self._driver.engine, self._driver.clock()
-        for claim in claims:
-            if engine.claims.find(attached._device, claim.address.ip) is None:
-                engine.claim_address(
-                    link.index,
-                    claim.wanted,
-                    now,
-                    transmits=claim.transmits,
-                    optimistic=claim.optimistic,
-                    defence=claim.defence,
-                )
-        self._driver.pump()
-        self._begin_device(attached)
+            # Between the last step and this one it may have been detached.
+            if attached in self._absent:
+                attached._bind(self._attach_link(link, spec, claims), link)
+                del self._absent[attached]
+                self._begin_device(attached)
+        finally:
+            if attached._link is not link:
+                await link.aclose()
 
     def _link_changed(self, link: Link) -> None:
         if link.index in self._driver.links:
@@ -428,6 +460,16 @@ class TableService(Administration):
             self._interface_gone(index)
         elif self._mirror is not None:
             self._mirror.doubt(index)
+
+
+class Absence:
+    """An interface that was removed and is waited for: ``came`` is set when there is one of its name,
+    ``claims`` are those that a host had there."""
+
+    def __init__(self, claims: Sequence[Claim]) -> None:
+        self.claims: Sequence[Claim] = claims
+        self.came: trio.Event = trio.Event()
+        self.scope: trio.CancelScope = trio.CancelScope()
 
 
 async def _refuse_the_kernels(mirror: KernelMirror, index: int, ip: bytes) -> None:
