@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import trio
 
-from .address import LinkAddress
+from .address import LinkAddress, format_ip
 from .core.device import Device as CoreDevice
 from .core.device import parse_interface
 from .core.neighbour import Neighbour
@@ -40,7 +40,8 @@ class Device:
 
     Raises:
         ValueError: an unknown role, or what does not go with the role; names the field.
-        InvalidAddress: ``interface`` can be none, or an address is none or has no prefix length.
+        InvalidAddress: ``interface`` can be none; an address is none or has no prefix length, or a host has
+            it twice.
     """
 
     def __init__(
@@ -71,6 +72,10 @@ class Device:
         self.forwarding: bool = forwarding
         read = check_own_address if host else parse_interface
         self.addresses: tuple[tuple[bytes, int], ...] = tuple(read(address) for address in addresses)
+        own = [ip for ip, _ in self.addresses if host]
+        for ip in own:
+            if own.count(ip) > 1:
+                raise InvalidAddress(f"addresses: {format_ip(ip)} is there twice")
         self.neigh_construct = neigh_construct
         self.neigh_setup = neigh_setup
         if isinstance(interface, str):
