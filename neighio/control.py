@@ -40,7 +40,7 @@ MOST_CLIENTS: Final = 64
 
 BACKLOG: Final = 64
 TURN_TRIES: Final = 100
-"""How often a directory that somebody else has is tried, TURN_SECONDS apart: they have it for microseconds."""
+"""How often a directory in others' hands is tried, TURN_SECONDS apart; they have it for microseconds."""
 TURN_SECONDS: Final = 0.01
 
 

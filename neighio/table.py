@@ -42,7 +42,7 @@ class NeighbourTable(TableService):
         parameters: defaults for every device and both families, by the names of /proc/sys/net/ipv4/neigh;
             times in seconds.
         random: where reachable_time is drawn from.
-        control: a path for a control socket (:mod:`neighio.control`), by which ``neighio show`` and its like
+        control: a path for a control socket (``neighio.control``), by which ``neighio show`` and its like
             look into the table; None for none.
 
     Raises:
@@ -333,9 +333,7 @@ async def open_table(
     An exception of the body leaves as itself; a bug in a background task as :class:`InternalError`; both
     together as the group.
     """
-    table = NeighbourTable(
-        *devices, families=families, parameters=parameters, random=random, control=control
-    )
+    table = NeighbourTable(*devices, families=families, parameters=parameters, random=random, control=control)
     body: BaseException | None = None
     cancelled: BaseException | None = None
     failure: BaseException | None = None

@@ -99,7 +99,7 @@ class Client:
 async def serving(path: Path, **options: Any) -> AsyncIterator[NeighbourTable]:
     """A table with one device, ``va``, on a segment of its own, that listens at the path."""
     link = Segment(trio.current_time).attach(OURS, name="va")
-    device = neighio.Device(link, addresses=["198.51.100.1/24", "2001:db8::1/64"])
+    device = neighio.Device(link, addresses=["198.51.100.1/24"])
     async with neighio.open_table(device, control=path, **options) as table:
         yield table
 

@@ -135,7 +135,7 @@ async def test_a_table_serves_the_families_that_it_was_opened_for(
 
 
 @pytest.mark.parametrize("families", [(), (5,), (4, 10), ("4",)])
-async def test_families_that_are_none_are_refused(families: Any) -> None:
+def test_families_that_are_none_are_refused(families: Any) -> None:
     with pytest.raises(ValueError, match=r"^families: "):
         neighio.NeighbourTable(families=families)
 

@@ -245,7 +245,7 @@ async def test_two_hosts_that_send_at_once_exchange_their_packets(autojump_clock
         for own, other in pairs:
             n.ours.send_nowait(ping(own, other))
             n.theirs.send_nowait(ping(other, own))
-        with trio.fail_after(1):
+        with trio.fail_after(1):  # noqa: ASYNC100
             assert {(await anext(theirs)).packet for _ in pairs} == {ping(*pair) for pair in pairs}
             assert {(await anext(ours)).packet for _ in pairs} == {ping(b, a) for a, b in pairs}
 
