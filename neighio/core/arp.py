@@ -284,7 +284,9 @@ class Arp(NeighbourProtocol):
             state = NUD_REACHABLE
             if cache.nud.refresh(row, sha):
                 return
-        override = gratuitous or cache.services.now > cache.store.updated[row] + table.parms.locktime
+        services = cache.services
+        locked = services.floor(cache.store.updated[row] + table.parms.locktime)
+        override = gratuitous or services.now > locked
         self.update(row, sha, state, NEIGH_UPDATE_F_OVERRIDE if override else 0)
 
     @staticmethod
