@@ -195,6 +195,7 @@ OPTIONS: dict[str, tuple[bytes, bool]] = {
     "PadN": (b"\1\4" + bytes(4), True),
     "empty PadNs": (b"\1\0" * 3, True),
     "PadN with something in it": (b"\1\4\0\0\0\1", False),
+    "PadN that begins with something": (b"\1\4\1\0\0\0", False),
     "7 octets of padding": (b"\1\5" + bytes(5) + b"\x1e\5" + bytes(5), True),
     "8 octets of padding": (b"\1\6" + bytes(6) + b"\x1e\4" + bytes(4), False),
     "7 octets of padding in two": (b"\1\2" + bytes(2) + bytes(3) + b"\x1e\5" + bytes(5), True),
@@ -261,7 +262,7 @@ def test_an_extension_header_that_claims_more_than_there_is_is_refused(header: i
 
 @pytest.mark.parametrize(
     ("position", "partial"),
-    [(0x0000, False), (0x0006, False), (0x0001, True), (0x0008, True), (0xFFF9, True)],
+    [(0x0000, False), (0x0006, False), (0x0001, True), (0x0008, True), (0x0100, True), (0xFFF9, True)],
 )
 def test_the_walk_says_of_a_fragment_whether_it_is_a_part(position: int, partial: bool) -> None:
     headers = b"\x2c" + PADDING + b"\x3a" + fragment(position)
@@ -269,6 +270,21 @@ def test_the_walk_says_of_a_fragment_whether_it_is_a_part(position: int, partial
     upper = ipv6.walk(headers + b"rest", 0, len(headers) + 4, DSTOPTS, OUR_IP)
 
     assert upper == (58, 16, True, partial)
+
+
+@pytest.mark.parametrize("header", [HOPOPTS, DSTOPTS, ROUTING, FRAGMENT])
+def test_behind_the_last_header_there_may_be_nothing(header: int) -> None:
+    rest = {ROUTING: routing(0, 0), FRAGMENT: fragment(0)}.get(header, PADDING)
+    packet = ipv6.build(PEER_IP, OUR_IP, b"\x3b" + rest, next_header=header)
+
+    assert ipv6.parse(packet) == (PEER_IP, OUR_IP, 255, 59, header == FRAGMENT, b"")
+
+
+@pytest.mark.parametrize("header", [HOPOPTS, DSTOPTS])
+def test_an_option_that_the_packet_cuts_off_is_refused(header: int) -> None:
+    packet = ipv6.build(PEER_IP, OUR_IP, b"\x3b\0" + b"\x1e\3\0\0\0\x1e", next_header=header)
+
+    assert ipv6.parse(packet) == ipv6.DROP_IPV6_OPTION
 
 
 def test_the_walk_over_no_header_is_where_it_was() -> None:
@@ -420,6 +436,10 @@ def test_a_built_packet_is_the_one_that_scapy_builds(
     assert ipv6.build(
         src, dst, payload, next_header=59, hop_limit=hop_limit, traffic_class=traffic_class
     ) == bytes(header / payload)
+
+
+def test_a_packet_is_icmpv6_that_never_left_the_link_unless_told_otherwise() -> None:
+    assert ipv6.build(PEER_IP, OUR_IP, b"")[:8] == bytes.fromhex("60000000 0000 3a ff")
 
 
 @given(unicast_ips, unicast_ips, st.binary(max_size=60))

@@ -239,3 +239,19 @@ def test_any_message_gets_the_right_checksum_and_hop_limit(
     assert packet[44:] == body
     zeroed = packet[40:42] + b"\0\0" + packet[44:]
     assert int.from_bytes(packet[42:44], "big") == in6_chksum(58, header, zeroed)
+
+
+def test_what_a_builder_is_not_told_is_unspecified() -> None:
+    advertisement = ndisc.build_router_advertisement(PEER_IP, OUR_IP, lifetime=0)
+    flags: dict[str, Any] = {"router": False, "solicited": False, "override": False}
+    packets = [
+        ndisc.build(PEER_IP, OUR_IP, 135, bytes(20)),
+        ndisc.build_solicitation(PEER_IP, OUR_IP, OUR_IP),
+        ndisc.build_advertisement(PEER_IP, OUR_IP, PEER_IP, **flags),
+        ndisc.build_router_solicitation(PEER_IP, OUR_IP),
+        ndisc.build_redirect(PEER_IP, OUR_IP, PEER_IP, PEER_IP),
+        advertisement,
+    ]
+
+    assert {packet[:4] for packet in packets} == {b"\x60\0\0\0"}
+    assert ndisc.parse(frame(advertisement)) == ndisc.RouterAdvertisement(PEER_IP, OUR_IP, None, 0, 0, 0, 0)
