@@ -127,6 +127,24 @@ def test_the_answer_over_ipv6_is_the_one_that_scapy_builds(
     assert icmp.echo_reply(bytes(request)) == bytes(answer)
 
 
+@given(octets, octets, numbers, numbers, payloads)
+def test_a_request_is_the_one_that_scapy_builds_and_is_read_back(
+    traffic_class: int, hop_limit: int, identifier: int, sequence: int, payload: bytes
+) -> None:
+    body = identifier.to_bytes(2, "big") + sequence.to_bytes(2, "big") + payload
+    first = icmp.EchoRequest(PEER_IP, OUR_IP, traffic_class, 0, body)
+    second = icmp.EchoRequest(PEER_IP6, OUR_IP6, traffic_class, 0, body)
+
+    packet = IP(src="198.51.100.7", dst="198.51.100.1", tos=traffic_class, ttl=hop_limit, id=0, flags="DF")
+    packet /= ICMP(type=8, id=identifier, seq=sequence) / payload
+    assert icmp.build_echo_request(first, hop_limit=hop_limit) == bytes(packet)
+    packet = IPv6(src="2001:db8::7", dst="2001:db8::1", tc=traffic_class, hlim=hop_limit)
+    packet /= ICMPv6EchoRequest(id=identifier, seq=sequence, data=payload)
+    assert icmp.build_echo_request(second, hop_limit=hop_limit) == bytes(packet)
+    for request in (first, second):
+        assert icmp.parse_echo_request(icmp.build_echo_request(request)) == request
+
+
 def test_a_request_to_many_is_answered_from_the_address_that_is_given() -> None:
     for request, src, answered in (
         (changed(V4, IP, dst="198.51.100.255"), OUR_IP, IP),
