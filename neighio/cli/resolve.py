@@ -11,9 +11,11 @@ from typing import Final
 import trio
 
 from ..address import LinkAddress, parse_ip
+from ..core.device import parse_interface
 from ..errors import DeviceGone, InvalidAddress, TableFull, Unreachable
 from ..states import NudState
 from ..table import NeighbourTable, open_table
+from ..wire.ipv6 import LOOPBACK, is_link_local, is_multicast
 from . import UNUSABLE
 from .output import Output, printable
 from .running import run
@@ -96,8 +98,9 @@ class Resolve:
                 self._tallies.setdefault(await self._question(table, text), Tally())
             # This command's own table has room for what was asked for.
             room = 2 * len(self._tallies)
-            table.arp.gc_thresh2 = max(table.arp.gc_thresh2, room)
-            table.arp.gc_thresh3 = max(table.arp.gc_thresh3, room)
+            for cache in (table.arp, table.ndisc):
+                cache.gc_thresh2 = max(cache.gc_thresh2, room)
+                cache.gc_thresh3 = max(cache.gc_thresh3, room)
             self._width = max(len(printable(str(question))) for question in self._tallies)
             async with trio.open_nursery() as nursery:
                 for question in self._tallies:
@@ -108,9 +111,14 @@ class Resolve:
 
     async def _question(self, table: NeighbourTable, text: str) -> Question:
         key, zone = parse_ip(text)
+        family = 4 if len(key) == 4 else 6
+        local = family == 6 and is_link_local(key)
         dev, hop, via = self._arguments.dev or zone, text, None
+        if dev is None and local:
+            raise InvalidAddress(f"ip: {text} is on every link; name one: {text}%DEVICE, or --dev")
+        # A link-local address that is ours elsewhere may be another's here.
+        found = None if local else await table.first_hop(text.partition("%")[0])
         if dev is None:
-            found = await table.first_hop(text)
             if found is None:
                 raise InvalidAddress(f"ip: there is no route to {text}; name the device with --dev")
             dev, hop = found
@@ -119,9 +127,20 @@ class Resolve:
             await table.attach(dev)
         else:
             await trio.lowlevel.checkpoint()
+        device = table.devices[dev]
+        own = {parse_interface(address)[0] for address in device.addresses}
+        if key in own or key == LOOPBACK:
+            raise InvalidAddress(f"ip: {text} is this host's own")
         # What is wrong with an address is to be known before anybody is asked.
         table.lookup(hop, dev)
-        return Question(text, dev, hop, via, table.parameters(dev)["retrans_time"])
+        source = self._arguments.source
+        if source is not None and len(parse_ip(source, field="source")[0]) != len(key):
+            raise InvalidAddress(f"source: {source} is not of the family of {text}")
+        # A device that is down has no address at all; that it is down is told of each.
+        askable = family == 4 or source is not None or is_multicast(key) or any(map(is_link_local, own))
+        if device.up and not askable:
+            raise InvalidAddress(f"ip: {dev} has no link-local address from which to ask for {text}")
+        return Question(text, dev, hop, via, table.parameters(dev, family)["retrans_time"])
 
     async def _ask(self, table: NeighbourTable, question: Question, scope: trio.CancelScope) -> None:
         begun = trio.current_time()

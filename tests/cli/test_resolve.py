@@ -43,6 +43,16 @@ def link() -> Iterator[tuple[Here, Peer]]:
     here.close()
 
 
+@contextmanager
+def dual_link() -> Iterator[tuple[Here, Peer]]:
+    """Build the link with IPv6 addresses on either end too: ::1 and fe80::1 ours, ::7 and fe80::7 theirs."""
+    with link() as (here, peer):
+        for end, number in ((here, 1), (peer, 7)):
+            end.add_address("eth0", f"2001:db8::{number}/64")
+            end.add_address("eth0", f"fe80::{number}/64")
+        yield here, peer
+
+
 def resolve(*arguments: str, prefix: tuple[str, ...] = ()) -> tuple[int, str, str]:
     """Run the command; return its exit status, its output and its errors."""
     done = subprocess.run(
@@ -132,15 +142,70 @@ def test_behind_a_gateway_it_is_the_gateway_that_is_asked_for() -> None:
 
 
 @in_namespace
+def test_both_families_are_asked_at_once() -> None:
+    everybody = ["198.51.100.7", "2001:db8::7", "fe80::7%eth0", "2001:db8::8"]
+    with dual_link():
+        status, found = resolve_json(*everybody)
+        on_a_link, (same,) = resolve_json("fe80::7", "--dev", "eth0")
+    assert status == 1
+    answers = {one["ip"]: (one["dev"], one["lladdr"], one["state"], one["error"]) for one in found}
+    assert answers == {
+        **dict.fromkeys(everybody[:3], ("eth0", THEM, "REACHABLE", None)),
+        everybody[3]: ("eth0", None, None, "no answer in 1 s"),
+    }
+    assert (on_a_link, same["ip"], same["lladdr"]) == (0, "fe80::7", THEM)
+
+
+@in_namespace
+def test_an_ipv6_gateway_is_asked_for_and_its_link_local_address_suffices() -> None:
+    with dual_link() as (here, _):
+        here.add_route("eth0", "2001:db8:1::/64", "fe80::7")
+        status, (found,) = resolve_json("2001:db8:1::9")
+    assert (status, found["via"], found["dev"], found["lladdr"]) == (0, "fe80::7", "eth0", THEM)
+
+
+@in_namespace
+def test_an_own_ipv6_address_is_refused_however_it_is_asked_for() -> None:
+    with dual_link() as (here, peer):
+        connect(here, peer, "eth1", "eth1")
+        here.add_address("eth1", "fe80::7/64")
+        for words in (
+            ["2001:db8::1"],
+            ["2001:db8::1", "--dev", "eth0"],
+            ["fe80::1%eth0"],
+            ["::1", "--dev", "eth0"],
+        ):
+            assert f"ip: {words[0]} is this host's own" in refusal(*words)
+        assert "unspecified" in refusal("::", "--dev", "eth0")
+        # Ours on another link; here it is somebody else's.
+        assert resolve("fe80::7%eth0")[0] == 0
+
+
+@in_namespace
+def test_ipv6_is_asked_for_from_a_source_of_ones_own() -> None:
+    with dual_link() as (here, _):
+        for source in ("2001:db8::1", "fe80::1", "::"):
+            status, (found,) = resolve_json("2001:db8::7", "--source", source)
+            assert (status, found["lladdr"]) == (0, THEM)
+        assert "no address of this host" in refusal("2001:db8::7", "--source", "2001:db8::99")
+        mixed = refusal("198.51.100.7", "2001:db8::7", "--source", "198.51.100.1")
+        assert "source: 198.51.100.1 is not of the family of 2001:db8::7" in mixed
+        here.del_address("eth0", "fe80::1/64")
+        assert "eth0 has no link-local address from which to ask for 2001:db8::7" in refusal("2001:db8::7")
+        here.set_link("eth0", up=False)
+        status, (found,) = resolve_json("2001:db8::7", "--dev", "eth0")
+        assert (status, found["error"]) == (1, "eth0 is down")
+
+
+@in_namespace
 def test_an_address_that_needs_no_asking_is_told_without_a_round_trip() -> None:
     with link():
-        status, (found,) = resolve_json("224.0.0.1", "--dev", "eth0")
-    assert (status, found["lladdr"], found["round_trip_ms"], found["state"]) == (
-        0,
-        "01:00:5e:00:00:01",
-        None,
-        "NOARP",
-    )
+        status, found = resolve_json("224.0.0.1", "ff02::1%eth0", "--dev", "eth0")
+    assert status == 0
+    assert {one["ip"]: (one["lladdr"], one["round_trip_ms"], one["state"]) for one in found} == {
+        "224.0.0.1": ("01:00:5e:00:00:01", None, "NOARP"),
+        "ff02::1%eth0": ("33:33:00:00:00:01", None, "NOARP"),
+    }
 
 
 @in_namespace
@@ -229,6 +294,14 @@ def test_what_cannot_be_asked_is_refused_in_one_line_before_anybody_is_asked() -
         assert r"\x1b[31m" in refusal(to_whom, "\x1b[31m")
         assert "is this host's own" in refusal("198.51.100.1")
         assert "unspecified" in refusal(to_whom, "0.0.0.0")
+        assert "is this host's own" in refusal("198.51.100.1", "--dev", "eth0")
+        assert "is this host's own" in refusal("127.0.0.1", "--dev", "eth0")
+        assert "no route to 2001:db8::7" in refusal(to_whom, "2001:db8::7")
+        assert "fe80::7%DEVICE" in refusal(to_whom, "fe80::7")
+        assert "no link-local address from which to ask" in refusal(to_whom, "fe80::7%eth0")
+        assert "zone 'eth0' contradicts device 'lo'" in refusal(
+            "fe80::7%eth0", "--dev", "lo", "--source", "::"
+        )
         assert "no interface 'eth7'; there is eth0, lo" in refusal(to_whom, "--dev", "eth7")
         assert "no address of this host" in refusal(to_whom, "--source", "198.51.100.99")
         assert "no address of this host" in refusal(to_whom, "--source", "127.0.0.1")
