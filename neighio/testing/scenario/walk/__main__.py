@@ -14,7 +14,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-from ...namespace import Unavailable
+from ...namespace import Unavailable, available
 from ..engine import Role
 from .lanes import Lanes, Task, work
 from .moves import Move
@@ -32,6 +32,12 @@ LANES: Final = 16
 ENOUGH: Final = 4
 """Differences after which a run ends."""
 
+SHRUNK: Final = 2
+"""How many differences are made short, the shortest ones: the others are likely the same."""
+
+BUDGET: Final = 60.0
+"""Seconds that may be spent on one."""
+
 PROGRESS: Final = 10.0
 """Seconds between two lines of progress."""
 
@@ -46,6 +52,7 @@ class Report:
     blurred: int = 0
     stalls: int = 0
     seconds: float = 0.0
+    tried: int = 0
     disturbed: Counter[str] = field(default_factory=Counter)
     found: list[tuple[Task, Finding]] = field(default_factory=list)
     files: list[tuple[str, str]] = field(default_factory=list)
@@ -64,7 +71,7 @@ class Report:
     def __str__(self) -> str:
         lines = [
             f"seed {self.seed}: {self.steps:,} steps in {self.walks} walks and {self.seconds:.0f} s",
-            f"{len(self.found)} differed, of which {len(self.files)} came again",
+            f"{len(self.found)} differed; of {self.tried} that were tried again {len(self.files)} did",
             f"{self.disturbed.total()} walks were broken off:",
             *(f"  {count:4} {reason}" for reason, count in self.disturbed.most_common()),
             f"{self.blurred} steps of which the order of frames and notifications could not be told",
@@ -88,8 +95,12 @@ def run(
     Walks of ``families`` take turns, those of IPv4 alone as a client and as a host.
 
     Raises:
+        Unavailable: no namespaces here.
         RuntimeError: a walk broke off for a reason that no walk has.
     """
+    unavailable = available()
+    if unavailable is not None:
+        raise unavailable
     report = Report(seed)
     began = told = time.monotonic()
     with Lanes(lanes) as side:
@@ -118,15 +129,27 @@ def run(
                     f"{report.seconds:6.0f} s  {report.steps:,} steps ({rate:.0f} a second), "
                     f"{report.disturbed.total()} walks broken off, {len(report.found)} differences"
                 )
+        report.found.sort(key=lambda pair: len(pair[1].moves))
         for task, found in report.found:
-            tell(f"walk {task.seed}, {len(found.moves)} steps, is it the same again? The last of them:")
+            tell(f"walk {task.seed}, {len(found.moves)} steps, the last of them:")
             tell("\n".join([*_last(found.moves), found.difference]))
-            smallest = shrink(found, _attempt(side, task))
+        for task, found in report.found:
+            if len(report.files) == SHRUNK:
+                break
+            tell(f"walk {task.seed}: once more")
+            report.tried += 1
+            smallest = shrink(found, _attempt(side, task), _after(BUDGET))
             if smallest is None:
                 tell("it did not come again")
             else:
                 report.files.append((task.seed, write(smallest, task.families, f"walk {task.seed}")))
     return report
+
+
+def _after(seconds: float) -> Callable[[], bool]:
+    """Says whether so much time has gone by since."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
 
 
 def _last(moves: Sequence[Move], count: int = 8) -> list[str]:

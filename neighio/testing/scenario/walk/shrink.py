@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, TypeAlias
 
 from ....address import format_ip
 from ..words import parse_address
-from .chance import LEAST
 from .moves import Move
 from .walk import Outcome, beginning
 
@@ -18,8 +18,8 @@ __all__ = ["Attempt", "Finding", "shrink", "write"]
 SURE: Final = 4
 """How often a walk is done again, to know whether its difference comes again."""
 
-SHORT: Final = (LEAST, 0.02, 0.05)
-"""Pauses that are tried in place of longer ones, seconds."""
+PAUSE: Final = 0.02
+"""Seconds: what is tried in place of longer pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ Attempt: TypeAlias = Callable[[Sequence[tuple[Move, ...]], float], Sequence[Outc
 """Does these walks, side by side, each with a comparison so many seconds after its end."""
 
 
-def shrink(found: Finding, attempt: Attempt) -> Finding | None:
-    """The shortest walk that is found to differ still; None where the difference did not come again."""
+def shrink(found: Finding, attempt: Attempt, is_over: Callable[[], bool] = lambda: False) -> Finding | None:
+    """The shortest walk that is found to differ still, until ``is_over``; None where the difference did not
+    come again."""
 
     def differing(candidates: Sequence[tuple[Move, ...]]) -> list[Finding]:
         outcomes = attempt(candidates, found.rest)
@@ -45,34 +46,53 @@ def shrink(found: Finding, attempt: Attempt) -> Finding | None:
     best = min(differing([found.moves] * SURE), key=_size, default=None)
     if best is None:
         return None
-    for candidates in (_without, _simpler):
-        while True:
-            better = differing(list(candidates(best.moves)))
-            # Several may go at once; where they may not, the best one goes.
-            together = differing([_common(best.moves, [one.moves for one in better])] * 2) if better else []
-            smallest = min([best, *better, *together], key=_size)
-            if _size(smallest) >= _size(best) or not differing([smallest.moves] * 2):
-                break
-            best = smallest
+    best = min([best, *differing(_endings(best.moves))], key=_size)
+    length = len(best.moves)
+    while length and not is_over():
+        length = min(length, len(best.moves)) // 2
+        best = _improve(best, differing, partial(_without, length=max(length, 1)), is_over)
+    return _improve(best, differing, _simpler, is_over)
+
+
+def _improve(
+    best: Finding,
+    differing: Callable[[Sequence[tuple[Move, ...]]], list[Finding]],
+    candidates: Callable[[tuple[Move, ...]], Sequence[tuple[Move, ...]]],
+    is_over: Callable[[], bool],
+) -> Finding:
+    """Better ones, as long as there are."""
+    while not is_over():
+        better = differing(candidates(best.moves))
+        # What may go, each for itself, may often go together.
+        common = _common(best.moves, [one.moves for one in better])
+        together = differing([common] * 2) if len(better) > 1 else []
+        smallest = min([*together, *better], key=_size, default=best)
+        # Chance may have it differ once: it has to do so again.
+        if _size(smallest) >= _size(best) or not differing([smallest.moves] * 2):
+            break
+        best = smallest
     return best
 
 
-def _size(found: Finding) -> tuple[int, int, float]:
+def _size(found: Finding) -> tuple[int, int, int]:
     words = sum(len(str(move.value)) for move in found.moves)
-    return len(found.moves), words, sum(move.pause for move in found.moves)
+    return len(found.moves), words, sum(round(move.pause / PAUSE) for move in found.moves)
 
 
-def _without(moves: tuple[Move, ...]) -> Iterator[tuple[Move, ...]]:
-    """The walk without a half, a quarter, an eighth ... of it; the times of the rest stay."""
-    length = max(len(moves) // 2, 1)
-    while True:
-        for start in range(0, len(moves), length):
-            left = moves[:start] + moves[start + length :]
-            if left:
-                yield left
-        if length == 1:
-            return
-        length //= 2
+def _endings(moves: tuple[Move, ...]) -> list[tuple[Move, ...]]:
+    """The last one, two, four, eight ... moves, alone and after the first."""
+    found = []
+    length = 1
+    while length < len(moves):
+        found += [moves[-length:], (moves[0], *moves[-length:])]
+        length *= 2
+    return found
+
+
+def _without(moves: tuple[Move, ...], length: int) -> list[tuple[Move, ...]]:
+    """The walk without so many moves on end, here or there."""
+    cut = [moves[:start] + moves[start + length :] for start in range(0, len(moves), length)]
+    return [left for left in cut if left]
 
 
 def _common(moves: tuple[Move, ...], others: Sequence[tuple[Move, ...]]) -> tuple[Move, ...]:
@@ -81,23 +101,23 @@ def _common(moves: tuple[Move, ...], others: Sequence[tuple[Move, ...]]) -> tupl
     return tuple(m for m in moves if all((m.verb, str(m.value)) in kind for kind in kinds)) or moves
 
 
-def _simpler(moves: tuple[Move, ...]) -> Iterator[tuple[Move, ...]]:
+def _simpler(moves: tuple[Move, ...]) -> list[tuple[Move, ...]]:
     """The walk with one move simpler: a word fewer, a parameter fewer, a shorter pause."""
     own = [parse_address(address.partition("/")[0]) for address in beginning((4, 6)).addresses]
+    found = []
     for place, move in enumerate(moves):
         for simpler in _simpler_moves(move):
             try:
                 simpler.action(own)
             except ValueError:
                 continue
-            yield (*moves[:place], simpler, *moves[place + 1 :])
+            found.append((*moves[:place], simpler, *moves[place + 1 :]))
+    return found
 
 
 def _simpler_moves(move: Move) -> Iterator[Move]:
-    for pause in SHORT:
-        if pause < move.pause:
-            yield replace(move, pause=pause)
-            break
+    if move.pause > 1.5 * PAUSE:
+        yield replace(move, pause=PAUSE)
     if isinstance(move.value, Mapping):
         for name in move.value:
             yield replace(move, value={k: v for k, v in move.value.items() if k != name})
