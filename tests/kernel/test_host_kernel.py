@@ -2,75 +2,135 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import trio
 
 import neighio
-from neighio import LinkAddress
-from neighio.address import format_ip, parse_ip
-from neighio.core.constants import IFA_F_TENTATIVE, NUD_FAILED, NUD_INCOMPLETE, NUD_VALID
+from neighio import LinkAddress, NudState
+from neighio.core.constants import IFA_F_TENTATIVE, NTF_PROXY, NUD_PERMANENT
 from neighio.kernel import requests
-from neighio.kernel.rtnetlink import AddressMessage, decode
-from neighio.testing import Here, Peer, connect, in_namespace
+from neighio.testing import Here, Segment, in_namespace
+from neighio.wire import arp, ndisc, udp
 
-OURS = "02:00:00:00:00:0a"
-KERNELS = "02:00:00:00:00:0b"
-OWN = ["198.51.100.1/24", "2001:db8::1/64", "fe80::1/64"]
-THEIRS = ["198.51.100.2/24", "2001:db8::2/64", "fe80::2/64"]
-PINGS = [
-    ("198.51.100.1", socket.AF_INET, socket.IPPROTO_ICMP, "0800f7fe00010000", 0),
-    ("2001:db8::1", socket.AF_INET6, socket.IPPROTO_ICMPV6, "8000000000010000", 129),
-]
+from .stations import (
+    KERNELS,
+    MOVED,
+    OUR_LOCAL,
+    OURS,
+    OURS4,
+    OURS6,
+    OWN,
+    PAIRS,
+    THEIR_LOCAL,
+    THEIRS,
+    THEIRS4,
+    THEIRS6,
+    flags,
+    host,
+    kernel,
+    known,
+    packed,
+    ping,
+    send,
+    state,
+    until,
+)
 
+ETH_P_ALL = 3
+IFA_F_DADFAILED = 0x08
+TUN = "/dev/net/tun"
 
-@contextmanager
-def kernel() -> Iterator[Peer]:
-    """A namespace in which the kernel is at THEIRS, on the other end of ``va``."""
-    with Peer.start() as peer:
-        connect(Here(), peer, "va", "vb", far_lladdr=KERNELS)
-        for address in THEIRS:
-            peer.add_address("vb", address)
-        yield peer
-
-
-def host(*addresses: str) -> neighio.Device:
-    return neighio.Device("va", "host", lladdr=OURS, addresses=addresses)
-
-
-def known(peer: Peer, ip: str) -> LinkAddress | None:
-    """Where the kernel has a neighbour, if it has one."""
-    for entry in peer.neighbours("vb"):
-        if entry.ip == parse_ip(ip)[0] and entry.state & NUD_VALID and entry.lladdr is not None:
-            return LinkAddress(entry.lladdr)
-    return None
-
-
-def ping(peer: Peer, ip: str, family: int, protocol: int, message: str, answer: int) -> bool:
-    with peer.socket(family, socket.SOCK_RAW, protocol) as raw:
-        raw.settimeout(5)
-        raw.sendto(bytes.fromhex(message), (ip, 0))
-        while True:
-            found, sender = raw.recvfrom(200)
-            if found[20 if family == socket.AF_INET else 0] == answer:
-                return sender[0] == ip
+# -- both directions
 
 
 @in_namespace
 async def test_the_kernel_pings_us_and_we_resolve_the_kernel() -> None:
     with kernel() as peer:
         async with neighio.open_table(host(*OWN)) as table, trio.open_nursery() as nursery:
-            await nursery.start(neighio.answer_echo, table.devices["va"])
-            for ip, family, protocol, message, answer in PINGS:
-                found = await trio.to_thread.run_sync(ping, peer, ip, family, protocol, message, answer)
-                assert found, ip
-                assert known(peer, ip) == LinkAddress(OURS)
-            for address in THEIRS[:2]:
-                assert await table.resolve(address.partition("/")[0]) == LinkAddress(KERNELS)
+            device = table.devices["va"]
+            # Its unicast frames reach us all the same.
+            assert (device.lladdr, Here().link("va").lladdr) != (LinkAddress(OURS),) * 2
+            assert str(device.lladdr) == OURS
+            await nursery.start(neighio.answer_echo, device)
+            for ip in (OURS4, OURS6, f"{OUR_LOCAL}%vb"):
+                assert await ping(peer, ip), ip
+                assert known(peer, ip.partition("%")[0]) == LinkAddress(OURS)
+            for ip in (THEIRS4, THEIRS6, THEIR_LOCAL):
+                assert await table.resolve(ip, verified=True) == LinkAddress(KERNELS)
+                found = table.lookup(ip)
+                assert found is not None and found.nud_state == NudState.REACHABLE
             nursery.cancel_scope.cancel()
+
+
+@in_namespace
+async def test_the_kernel_resolves_us_to_reachable_and_its_packets_arrive() -> None:
+    with kernel() as peer:
+        async with neighio.open_table(host(*OWN)) as table, table.devices["va"].packets() as incoming:
+            for ours, theirs in PAIRS:
+                send(peer, ours)
+                with trio.fail_after(5):
+                    packet = await anext(incoming)
+                length = 4 if ":" not in ours else 16
+                assert packet.packet[-5:] == b"hello"
+                start = 12 if length == 4 else 8
+                assert packet.packet[start : start + 2 * length] == packed(theirs) + packed(ours)
+                assert packet.lladdr == LinkAddress(KERNELS)
+                assert state(peer, ours) == NudState.REACHABLE
+
+
+@in_namespace
+async def test_our_packets_reach_the_kernels_sockets() -> None:
+    with kernel() as peer:
+        async with neighio.open_table(host(*OWN)) as table:
+            for ours, theirs in PAIRS:
+                family = socket.AF_INET6 if ":" in ours else socket.AF_INET
+                with peer.socket(family, socket.SOCK_DGRAM) as received:
+                    received.bind((theirs, 9))
+                    received.setblocking(False)
+                    packet = udp.build(packed(ours), packed(theirs), 9, 9, b"hello")
+                    # Queued until the kernel has answered.
+                    table.devices["va"].send_nowait(packet)
+                    with trio.fail_after(5):
+                        await trio.lowlevel.wait_readable(received)
+                    assert received.recv(100) == b"hello"
+
+
+@in_namespace
+async def test_the_kernel_keeps_us_reachable_by_asking_us_directly() -> None:
+    with kernel() as peer, peer.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        for family in ("ipv4", "ipv6"):
+            peer.sysctl(f"net/{family}/neigh/vb/base_reachable_time_ms", 100)
+            peer.sysctl(f"net/{family}/neigh/vb/delay_first_probe_time", 0)
+        wire.bind(("vb", ETH_P_ALL))
+        wire.setblocking(False)
+        async with neighio.open_table(host(*OWN)):
+            for ip in (OURS4, OURS6):
+                send(peer, ip)
+                await until(lambda ip: state(peer, ip) == NudState.REACHABLE, ip)
+                with trio.fail_after(10):
+                    while not asks_us(await received(wire), ip):
+                        send(peer, ip)
+                await until(lambda ip: state(peer, ip) == NudState.REACHABLE, ip)
+                assert known(peer, ip) == LinkAddress(OURS)
+
+
+async def received(wire: socket.socket) -> bytes:
+    await trio.lowlevel.wait_readable(wire)
+    return wire.recv(2000)
+
+
+def asks_us(frame: bytes, ip: str) -> bool:
+    """Whether a frame is the kernel's question for an address, to us alone."""
+    found = arp.parse(frame) if ":" not in ip else ndisc.parse(frame)
+    question = isinstance(found, ndisc.Solicitation) or (not isinstance(found, str) and found[0] == 1)
+    return frame[:6] == LinkAddress(OURS) and question
+
+
+# -- duplicates, both ways
 
 
 @in_namespace
@@ -90,136 +150,275 @@ async def test_what_the_kernel_has_does_not_become_ours() -> None:
 
 
 @in_namespace
-async def test_what_is_ours_does_not_become_the_kernels() -> None:
+async def test_what_nobody_has_becomes_ours_and_the_kernel_is_told() -> None:
     with kernel() as peer:
-        async with neighio.open_table(host(*OWN)):
-            index = peer.link("vb").index
-            ip = parse_ip("2001:db8::1")[0]
-            # With detection, which add_address of the namespace leaves out.
-            peer.sysctl("net/ipv6/conf/vb/accept_dad", 1)
-            peer.sysctl("net/ipv6/conf/vb/dad_transmits", 1)
-            peer.request(requests.add_address(index, ip, 64))
-            failed = False
-            with trio.move_on_after(10):
-                while not failed:
-                    for message in peer.request(requests.dump_addresses(socket.AF_INET6)):
-                        found = decode(message)
-                        if isinstance(found, AddressMessage) and found.local == ip:
-                            # IFA_F_DADFAILED
-                            failed = bool(found.flags & 0x08 and found.flags & IFA_F_TENTATIVE)
-                    await trio.sleep(0.02)
-            assert failed
+        async with neighio.open_table(host()) as table:
+            device = table.devices["va"]
+            peer.sysctl("net/ipv4/conf/vb/arp_accept", 1)
+            peer.sysctl("net/ipv6/conf/vb/accept_untracked_na", 1)
+            peer.sysctl("net/ipv6/conf/vb/forwarding", 1)
+            table.set("va", 6, ndisc_notify=1)
+            async with trio.open_nursery() as nursery:
+                for address in OWN:
+                    nursery.start_soon(device.add_address, address)
+                # Before it is ours nobody answers for it.
+                await until(lambda: OWN[1] in device.addresses)
+                assert known(peer, OURS4) is None
+            assert sorted(device.addresses) == sorted(OWN)
+            # It was told, and believes what nobody asked for.
+            await until(lambda: [known(peer, ip) for ip in (OURS4, OURS6)] == [LinkAddress(OURS)] * 2)
 
 
 @in_namespace
-async def test_an_announcement_moves_the_kernels_entries() -> None:
+async def test_what_is_ours_does_not_become_the_kernels() -> None:
     with kernel() as peer:
-        async with neighio.open_table(host(*OWN)) as table, trio.open_nursery() as nursery:
-            await nursery.start(neighio.answer_echo, table.devices["va"])
-            for case in PINGS:
-                assert await trio.to_thread.run_sync(ping, peer, *case)
-            nursery.cancel_scope.cancel()
-        async with neighio.open_table(
-            neighio.Device("va", "host", lladdr="02:00:00:00:00:1a", addresses=OWN)
-        ) as table:
-            table.devices["va"].announce()
-            moved = [LinkAddress("02:00:00:00:00:1a")] * len(PINGS)
-            await until(lambda: [known(peer, ip) for ip, *_ in PINGS] == moved)
+        async with neighio.open_table(host(*OWN)) as table:
+            index = peer.link("vb").index
+            # With detection, which add_address of the namespace leaves out.
+            peer.sysctl("net/ipv6/conf/vb/accept_dad", 1)
+            peer.sysctl("net/ipv6/conf/vb/dad_transmits", 1)
+            peer.request(requests.add_address(index, packed(OURS6), 64))
+            await until(lambda: (flags(peer, "vb", OURS6) or 0) & IFA_F_DADFAILED)
+            assert (flags(peer, "vb", OURS6) or 0) & IFA_F_TENTATIVE
+            assert OWN[1] in table.devices["va"].addresses
+
+
+@in_namespace
+async def test_a_kernel_that_takes_our_address_without_asking_is_a_conflict() -> None:
+    with kernel() as peer:
+        async with neighio.open_table(host()) as table:
+            device = table.devices["va"]
+            await device.add_address(OWN[0], dad_transmits=0, defence="cease")
+            await device.add_address(OWN[1], dad_transmits=0)
+            with table.subscribe(conflicts=True) as events:
+                peer.sysctl("net/ipv4/conf/vb/arp_notify", 1)
+                peer.sysctl("net/ipv6/conf/vb/ndisc_notify", 1)
+                for address in OWN[:2]:
+                    peer.add_address("vb", address)
+                # The kernel announces what it has when it comes up.
+                peer.set_link("vb", up=False)
+                for address in OWN[1:2]:
+                    peer.add_address("vb", address)
+                peer.set_link("vb", up=True)
+                told: set[tuple[str, str, str]] = set()
+                with trio.fail_after(10):
+                    while len({ip for ip, _, _ in told}) < 2:
+                        event = await anext(events)
+                        if isinstance(event, neighio.AddressConflict):
+                            told.add((event.ip, str(event.lladdr), event.action))
+            assert told == {(OURS4, KERNELS, "ceased"), (OURS6, KERNELS, "reported")}
+            assert device.addresses == (OWN[1],)
+
+
+# -- announcements
+
+
+@in_namespace
+@pytest.mark.parametrize("form", ["request", "reply", "both"])
+async def test_an_announcement_moves_the_kernels_entries_at_once(form: Any) -> None:
+    with kernel() as peer:
+        # Any other evidence would be too early to move them.
+        peer.sysctl("net/ipv4/neigh/vb/locktime", 10000)
+        first, second = host(*OWN), host(lladdr=MOVED)
+        async with neighio.open_table(first) as active, neighio.open_table(second) as standby:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(neighio.answer_echo, active.devices["va"])
+                for ours, _ in PAIRS:
+                    assert await ping(peer, ours)
+                nursery.cancel_scope.cancel()
+            assert [known(peer, ours) for ours, _ in PAIRS] == [LinkAddress(OURS)] * 2
+            await active.devices["va"].detach()
+            device = standby.devices["va"]
+            for address in OWN:
+                await device.add_address(address, dad_transmits=0)
+            assert [known(peer, ours) for ours, _ in PAIRS] == [LinkAddress(OURS)] * 2
+            device.announce(form=form)
+            await until(lambda: [known(peer, ours) for ours, _ in PAIRS] == [LinkAddress(MOVED)] * 2)
+            assert [state(peer, ours) for ours, _ in PAIRS] == [NudState.STALE] * 2
+            async with trio.open_nursery() as nursery:
+                await nursery.start(neighio.answer_echo, device)
+                for ours, _ in PAIRS:
+                    assert await ping(peer, ours)
+                nursery.cancel_scope.cancel()
+
+
+# -- proxies
+
+
+@in_namespace
+async def test_the_kernel_is_answered_in_the_place_of_others() -> None:
+    with kernel() as peer:
+        peer.add_route("vb", "203.0.113.0/24")
+        behind = neighio.Device(
+            Segment(trio.current_time).attach(MOVED, name="behind", index=99),
+            "host",
+            addresses=["203.0.113.1/24"],
+        )
+        async with neighio.open_table(host(*OWN, forwarding=True), behind) as table:
+            table.set(None, 6, proxy_ndp=1)
+            # By ARP only for what lies behind another device.
+            for ip in ("2001:db8::99", "203.0.113.99"):
+                table.set("va", 6 if ":" in ip else 4, proxy_delay=0.05)
+                table.add(ip, "va", proxy=True)
+                send(peer, ip)
+                await until(lambda ip: known(peer, ip) == LinkAddress(OURS), ip)
+                assert state(peer, ip) == NudState.REACHABLE
+            for ip in ("2001:db8::98", "203.0.113.98"):
+                send(peer, ip)
+            for ip in ("2001:db8::98", "203.0.113.98"):
+                await until(lambda ip: state(peer, ip) == NudState.FAILED, ip)
+
+
+# -- what the kernel answers for itself
 
 
 @in_namespace
 async def test_an_address_that_the_kernel_answers_for_is_refused() -> None:
     here = Here()
     with kernel():
-        here.add_address("va", "198.51.100.1/24")
-        here.add_address("va", "2001:db8::1/64")
-        here.set_link("lo", up=True)
+        here.add_address("va", OWN[0])
+        here.add_address("va", OWN[1])
         here.add_address("lo", "198.51.100.77/32")
+        here.add_address("lo", "2001:db8::77/128")
+        index = here.link("va").index
+        for ip in ("198.51.100.88", "2001:db8::88"):
+            here.request(requests.new_neighbour(index, packed(ip), state=NUD_PERMANENT, flags=NTF_PROXY))
         async with neighio.open_table(host()) as table:
-            for address in ("198.51.100.1/24", "2001:db8::1/64", "198.51.100.77/24"):
-                with pytest.raises(neighio.InvalidAddress, match="is the kernel's own, on "):
-                    await table.devices["va"].add_address(address)
-            await table.devices["va"].add_address("198.51.100.3/24", dad_transmits=0)
-            assert table.devices["va"].addresses == ("198.51.100.3/24",)
-        with pytest.raises(
-            neighio.InvalidAddress, match=r"address: 198\.51\.100\.1 is the kernel's own, on va"
-        ):
-            async with neighio.open_table(host("198.51.100.1/24")):
-                pass
+            device = table.devices["va"]
+            for address, where in (
+                ("198.51.100.1/24", "va"),
+                ("2001:db8::1/64", "va"),
+                ("198.51.100.77/24", "lo"),
+                ("198.51.100.88/24", "va, as a proxy"),
+                ("2001:db8::88/64", "va, as a proxy"),
+            ):
+                ip = address.partition("/")[0]
+                with pytest.raises(
+                    neighio.InvalidAddress, match=f"address: {ip} is the kernel's own, on {where}"
+                ):
+                    await device.add_address(address)
+            # An IPv6 address is answered for on its own interface alone.
+            for address in ("198.51.100.3/24", "2001:db8::77/64"):
+                await device.add_address(address, dad_transmits=0)
+            assert sorted(device.addresses) == ["198.51.100.3/24", "2001:db8::77/64"]
+            # What the kernel has no more is free.
+            here.del_address("va", OWN[0])
+            with trio.fail_after(5):
+                while OWN[0] not in device.addresses:
+                    try:
+                        await device.add_address(OWN[0], dad_transmits=0)
+                    except neighio.InvalidAddress:
+                        await trio.sleep(0.01)
 
 
 @in_namespace
-async def test_a_device_that_goes_down_comes_up_is_renamed_goes_and_returns() -> None:
+async def test_without_arp_the_kernel_answers_for_no_ipv4_address() -> None:
     here = Here()
     with kernel() as peer:
-        async with neighio.open_table(host(*OWN)) as table:
+        here.add_address("va", OWN[0])
+        here.add_address("lo", "198.51.100.77/32")
+        here.set_link("va", arp=False)
+        async with neighio.open_table(host(OWN[0])) as table, trio.open_nursery() as nursery:
             device = table.devices["va"]
-            assert await table.resolve("198.51.100.2") == LinkAddress(KERNELS)
-            here.set_link("va", up=False)
-            await until(lambda: not device.up)
-            with pytest.raises(neighio.DeviceGone):
-                await table.resolve("198.51.100.2")
-            here.set_link("va", up=True)
-            for ip in ("198.51.100.2", "2001:db8::2"):
-                with trio.fail_after(10):
-                    assert await resolved(table, ip) == LinkAddress(KERNELS)
-            here.set_link("va", up=False)
-            here.set_link("va", rename="vz")
-            here.set_link("vz", up=True)
-            await until(lambda: "vz" in table.devices)
-            assert device.name == "vz" and table.devices["vz"] is device
-            with trio.fail_after(10):
-                assert await resolved(table, "198.51.100.2") == LinkAddress(KERNELS)
-            here.delete_link("vz")
-            await until(lambda: not device.present)
-            assert table.devices == {}
-            connect(here, peer, "vz", "vb", far_lladdr=KERNELS)
-            for address in THEIRS:
-                peer.add_address("vb", address)
-            await until(lambda: device.present)
-            assert table.devices == {"vz": device}
-            assert set(device.addresses) == set(OWN)
-            for ip in ("198.51.100.2", "2001:db8::2"):
-                with trio.fail_after(10):
-                    assert await resolved(table, ip) == LinkAddress(KERNELS)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for what the kernel does in its own time."""
-    with trio.fail_after(5):
-        while not condition():  # noqa: ASYNC110
-            await trio.sleep(0.01)
-
-
-async def resolved(table: neighio.NeighbourTable, ip: str) -> LinkAddress:
-    """Resolve an address as soon as the wire is there again."""
-    while True:
-        try:
-            return await table.resolve(ip)
-        except (neighio.Unreachable, neighio.DeviceGone):
-            await trio.sleep(0.02)
+            await device.add_address("198.51.100.77/24", dad_transmits=0)
+            # NOARP is the kernel's setting, not ours.
+            assert await table.resolve(THEIRS4) == LinkAddress(KERNELS)
+            await nursery.start(neighio.answer_echo, device)
+            assert await ping(peer, "198.51.100.77")
+            nursery.cancel_scope.cancel()
 
 
 @in_namespace
-async def test_a_client_learns_from_the_kernels_neighbour_discovery() -> None:
+async def test_a_device_with_an_address_of_the_kernels_is_refused_before_anything_is_taken() -> None:
     here = Here()
     with kernel():
-        here.add_address("va", "198.51.100.9/24")
-        here.add_address("va", "2001:db8::9/64")
-        here.add_address("va", "fe80::9/64")
-        async with neighio.open_table("va") as table:
-            assert [await table.resolve(ip) for ip in ("198.51.100.2", "2001:db8::2", "fe80::2%va")] == [
-                LinkAddress(KERNELS)
-            ] * 3
-            reply = await table.probe("2001:db8::2", unicast=True)
-            assert (reply.lladdr, reply.ip) == (LinkAddress(KERNELS), "2001:db8::2")
-            async with table.sweep("2001:db8::/124", rate=1000.0, tries=2, interval=0.2) as sweep:
-                found = {reply.ip async for reply in sweep}
-            assert found == {"2001:db8::2"}
-            with pytest.raises(neighio.Unreachable):
-                await table.resolve("2001:db8::77")
-            failed = table.lookup("2001:db8::77")
-            assert failed is not None and failed.nud_state == NUD_FAILED
-            assert not any(entry.nud_state & NUD_INCOMPLETE for entry in table.ndisc.entries())
-            groups = {format_ip(entry.key) for entry in table.ndisc.entries() if entry.key[0] == 0xFF}
-            assert "ff02::1:ff00:77" in groups
+        here.add_address("va", OWN[0])
+        before = len(os.listdir("/proc/self/fd"))
+        async with neighio.open_table() as table:
+            with pytest.raises(neighio.InvalidAddress, match=r"198\.51\.100\.1 is the kernel's own, on va"):
+                await table.attach(host("198.51.100.3/24", OWN[0]))
+            assert table.devices == {} and table.statistics().devices == 0
+            await table.attach(host("198.51.100.3/24"))
+            assert table.devices["va"].addresses == ("198.51.100.3/24",)
+        with pytest.raises(neighio.InvalidAddress, match=r"198\.51\.100\.1 is the kernel's own, on va"):
+            async with neighio.open_table(host(OWN[0])):
+                raise AssertionError
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+@in_namespace
+@pytest.mark.parametrize(
+    ("lladdr", "message"),
+    [("02:00:00", "lladdr: "), ("03:00:00:00:00:0a", "lladdr: "), ("00:00:00:00:00:00", "lladdr: ")],
+)
+async def test_a_link_layer_address_that_can_be_no_stations_is_refused(lladdr: str, message: str) -> None:
+    with kernel(), pytest.raises(neighio.InvalidAddress, match=message):
+        async with neighio.open_table(host(lladdr=lladdr)):
+            raise AssertionError
+
+
+# -- a TAP device
+
+
+@in_namespace
+async def test_the_kernel_pings_a_host_behind_a_tap_device() -> None:
+    if not os.access(TUN, os.R_OK | os.W_OK):
+        pytest.skip(f"{TUN} is not there, or not ours to open")
+    here = Here()
+    link = neighio.open_tap("tap0", lladdr=OURS)
+    async with neighio.open_table() as table, trio.open_nursery() as nursery:
+        device = await table.attach(neighio.Device(link, "host", addresses=OWN))
+        assert (device.name, device.role, str(device.lladdr)) == ("tap0", "host", OURS)
+        # The kernel's interface is down at first.
+        await until(lambda: not device.up)
+        await nursery.start(neighio.answer_echo, device)
+        here.sysctl("net/ipv6/conf/tap0/addr_gen_mode", 1)
+        here.set_link("tap0", up=True)
+        for address in THEIRS:
+            here.add_address("tap0", address)
+        await until(lambda: device.up and device.carrier)
+        for ip in (OURS4, OURS6, f"{OUR_LOCAL}%tap0"):
+            assert await ping(here, ip), ip
+        for ip in (THEIRS4, THEIRS6):
+            assert await table.resolve(ip) == LinkAddress(here.link("tap0").lladdr)
+        # What the kernel has on its side is found as anybody's would be.
+        with pytest.raises(neighio.DuplicateAddress) as caught:
+            await device.add_address(THEIRS[1])
+        assert caught.value.lladdr == LinkAddress(here.link("tap0").lladdr)
+        # It follows the interface.
+        here.set_link("tap0", up=False)
+        await until(lambda: not device.up)
+        with pytest.raises(neighio.DeviceGone):
+            await table.resolve(THEIRS4)
+        here.set_link("tap0", rename="tap7", mtu=1400)
+        here.set_link("tap7", up=True)
+        await until(lambda: device.up and device.carrier)
+        assert (device.name, device.mtu, set(table.devices)) == ("tap7", 1400, {"tap7"})
+        for address in THEIRS[1:]:
+            here.add_address("tap7", address)
+        assert await ping(here, OURS4) and await ping(here, OURS6)
+        here.delete_link("tap7")
+        await until(lambda: not device.present)
+        assert table.devices == {}
+
+
+@in_namespace
+async def test_a_tap_device_that_is_up_already_is_up_at_once_and_one_that_is_not_is_down() -> None:
+    if not os.access(TUN, os.R_OK | os.W_OK):
+        pytest.skip(f"{TUN} is not there, or not ours to open")
+    here = Here()
+    for up in (True, False):
+        with trio.fail_after(10):
+            async with neighio.open_table() as table:
+                # rtnetlink is followed before there is a TAP device, or because there is one.
+                if up:
+                    await table.first_hop("192.0.2.1")
+                link = neighio.open_tap("tap0", lladdr=OURS)
+                here.set_link("tap0", up=up)
+                device = await table.attach(neighio.Device(link, "host", addresses=OWN))
+                if up:
+                    assert device.up
+                else:
+                    await until(lambda device: not device.up, device)
+                    with pytest.raises(neighio.DeviceGone):
+                        await table.resolve(THEIRS4)
