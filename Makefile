@@ -9,7 +9,7 @@ ifneq ($(shell test "`cat $(VENV)/stamp-run 2>/dev/null`" = "`pwd -P`" && $(PYTH
 STALE := stale
 endif
 
-.PHONY: help demo test parity mutants check lint typing door docs wheel clean stale
+.PHONY: help demo test parity mutants walk check lint typing door docs wheel clean stale
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo 'make test     run the tests; PYTEST_ARGS="-k name" narrows them'
 	@echo 'make parity   play every scenario on this kernel and on the engine; writes docs/parity.md'
 	@echo 'make mutants  break the core in small ways; the scenarios must notice each (two minutes)'
+	@echo 'make walk     do the same by chance on this kernel and on the engine; STEPS=100000 SEED=name'
 	@echo 'make check    everything below, in this order'
 	@echo '  make lint     ruff (check and format), flake8-async'
 	@echo '  make typing   mypy --strict, pyright --verifytypes'
@@ -52,6 +53,10 @@ parity: $(VENV)/stamp-run
 mutants: $(VENV)/stamp-run
 	@echo 'mutants: the core, broken in small ways'
 	@$(PYTHON) tools/mutants.py
+
+walk: $(VENV)/stamp-run
+	@echo 'walk: the kernel and the engine, by chance'
+	@$(PYTHON) -m neighio.testing.scenario.walk $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED))
 
 check: lint typing door docs wheel
 	@echo 'check: all passed'
