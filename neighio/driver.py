@@ -524,7 +524,7 @@ class Driver:
     def follow(self, index: int, facts: Link | LinkFacts) -> None:
         """A device is now as ``facts`` say: name, flags, address, MTU. Each change is its own stimulus.
 
-        Of a host's device NOARP and the link-layer address are its own.
+        Of a host's device NOARP is its own, and so is a link-layer address that its link was given.
         """
         engine = self.engine
         device = engine.device(index)
@@ -540,11 +540,12 @@ class Driver:
             engine.link_down(index, now)
         elif not device.up and facts.flags & IFF_UP:
             engine.link_up(index, now)
-        flags = facts.flags
+        flags, lladdr = facts.flags, facts.lladdr
         if device.answers:
             flags = flags & ~IFF_NOARP | device.flags & IFF_NOARP
-        elif facts.lladdr != device.lladdr:
-            engine.set_lladdr(index, facts.lladdr, now)
+            lladdr = self.links[index].lladdr
+        if lladdr != device.lladdr:
+            engine.set_lladdr(index, lladdr, now)
         engine.set_noarp(index, bool(flags & IFF_NOARP), now)
         carrier = bool(facts.flags & IFF_LOWER_UP)
         if device.up and carrier != device.carrier:

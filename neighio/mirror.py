@@ -58,6 +58,8 @@ class KernelMirror:
         self._socket: NetlinkSocket | None = None
         self._doubtful: set[int] = set()
         self._doubt = trio.Event()
+        # How often there were notifications.
+        self._heard = 0
         self.links: dict[int, LinkMessage] = {}
         """The latest word on each link, by index."""
         self.overflows: int = 0
@@ -80,6 +82,14 @@ class KernelMirror:
     def find(self, name: str) -> LinkMessage | None:
         """The link of that name."""
         return next((link for link in self.links.values() if link.name == name), None)
+
+    async def seek(self, name: str) -> LinkMessage | None:
+        """The link of that name, of which the kernel may not have told yet."""
+        while (found := self.find(name)) is None:
+            if await self._ask(name):
+                return self.find(name)
+        await trio.lowlevel.checkpoint()
+        return found
 
     async def answers_for(self, index: int, ip: bytes) -> str | None:
         """On which interface the kernel has an address that it would answer for on the link ``index``, or
@@ -124,20 +134,35 @@ class KernelMirror:
                 await self._dump()
             else:
                 self._apply(messages)
+            self._heard += 1
 
     async def _settle_doubts(self) -> None:
-        assert self._socket is not None
         while True:
             await self._doubt.wait()
             self._doubt = trio.Event()
             while self._doubtful:
-                index = self._doubtful.pop()
-                try:
-                    self._apply(await self._socket.request(requests.get_link(index)))
-                except OSError as error:
-                    if error.errno not in (errno.ENODEV, errno.ENXIO):
-                        raise
-                    self._remove(index)
+                await self._ask(self._doubtful.pop())
+
+    async def _ask(self, link: int | str) -> bool:
+        """Have the kernel say how a link is, by its index or name; False when this was overtaken by what it
+        said of itself."""
+        assert self._socket is not None
+        heard = self._heard
+        answer: list[Message] | None = None
+        try:
+            answer = await self._socket.request(requests.get_link(link))
+        except OSError as error:
+            # The last two are for what can be no interface's name.
+            if error.errno not in (errno.ENODEV, errno.ENXIO, errno.EINVAL, errno.ERANGE):
+                raise
+            await trio.lowlevel.checkpoint()
+        if heard != self._heard:
+            return False
+        if answer is not None:
+            self._apply(answer)
+        elif isinstance(link, int):
+            self._remove(link)
+        return True
 
     async def _dump(self) -> None:
         assert self._socket is not None

@@ -337,12 +337,14 @@ class TableService(Administration):
 
         host = spec.role == "host"
         protocols = [ethertype for family in self._families for ethertype in _ETHERTYPES[family, host]]
-        facts = mirror.find(name)
+        facts = await mirror.seek(name)
         if facts is None:
             known = ", ".join(sorted(link.name for link in mirror.links.values()))
             raise InvalidAddress(f"device: there is no interface {name!r}; there is {known}")
         for ip in addresses:
             await _refuse_the_kernels(mirror, facts.index, ip)
+        # It may have changed meanwhile.
+        facts = mirror.links.get(facts.index, facts)
         try:
             return open_packet_link(
                 facts, lladdr=spec.lladdr, protocols=protocols, selection=Selection(host=host)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 import pytest
 import trio
+import trio.testing
 
 import neighio
 from neighio import DelNeighbour, Idle, NewNeighbour
 from neighio.kernel import netlink
+from neighio.kernel.framing import Message
 from neighio.testing import Here, Peer, connect, in_namespace
 
 NEAR = "02:00:00:00:00:0a"
@@ -281,3 +283,26 @@ async def test_a_removal_that_was_not_told_is_found_by_the_fresh_dump() -> None:
         assert await s.deletions(7) == ALL
         await s.until(lambda: not s.table.devices)
         assert s.table._mirror is not None and s.table._mirror.overflows > 0
+
+
+@in_namespace
+async def test_an_answer_that_is_older_than_what_was_told_since_changes_nothing() -> None:
+    async with stage() as s:
+        device = s.table.devices["va"]
+        assert s.table._mirror is not None and s.table._mirror._socket is not None
+        rtnetlink = s.table._mirror._socket
+        request, answered = rtnetlink.request, trio.Event()
+
+        async def late(message: bytes) -> list[Message]:
+            answer = await request(message)
+            await s.until(lambda: not device.up)
+            s.here.set_link("va", up=True)
+            await s.until(lambda: device.up)
+            answered.set()
+            return answer
+
+        rtnetlink.request = late  # type: ignore[method-assign]
+        s.here.set_link("va", up=False)
+        await answered.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert device.up

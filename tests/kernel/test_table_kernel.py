@@ -364,3 +364,19 @@ def test_without_the_capability_the_error_says_which_and_how_to_get_it() -> None
         "unshare -Urn",
     ):
         assert part in said
+
+
+@in_namespace
+async def test_an_interface_is_attached_as_soon_as_the_kernel_has_it() -> None:
+    here = Here()
+    with Peer.start() as peer, trio.fail_after(20):
+        async with neighio.open_table("lo") as table:
+            for number in range(20):
+                # rtnetlink has told of it, and nobody has read that yet.
+                connect(here, peer, f"va{number}", f"vb{number}")
+                await (await table.attach(f"va{number}")).detach()
+            here.set_link("va7", rename="vx")
+            await table.attach("vx")
+            for name in ("nobody", "\N{SNOWMAN}" * 15, "va8\0"):
+                with pytest.raises(neighio.InvalidAddress, match="device: there is no interface"):
+                    await table.attach(name)
