@@ -145,24 +145,23 @@ async def test_packets_end_with_their_table(autojump_clock: MockClock) -> None:
     table = neighio.NeighbourTable(device)
     ended: list[str] = []
 
-    async def read(attached: neighio.AttachedDevice, task_status: trio.TaskStatus[None]) -> None:
+    async def read(attached: neighio.AttachedDevice) -> None:
         async with attached.packets() as incoming:
-            task_status.started()
             async for _ in incoming:
                 raise AssertionError
             ended.append("read")
 
-    async def hold(attached: neighio.AttachedDevice, task_status: trio.TaskStatus[None]) -> None:
+    async def hold(attached: neighio.AttachedDevice) -> None:
         async with attached.packets():
-            task_status.started()
             await trio.sleep(1)
         ended.append("held")
 
     async with trio.open_nursery() as outer, trio.open_nursery() as nursery:
         await nursery.start(table.serve)
         va = table.devices["va"]
-        await outer.start(read, va)
-        await outer.start(hold, va)
+        outer.start_soon(read, va)
+        outer.start_soon(hold, va)
+        await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert ended == ["read", "held"]
 

@@ -321,11 +321,12 @@ async def test_packets_and_echo_end_with_the_interface_and_begin_anew_on_the_one
             device = table.devices["va"]
             ended = trio.Event()
 
-            async def echo(*, task_status: trio.TaskStatus[None]) -> None:
-                await neighio.answer_echo(device, task_status=task_status)
+            async def echo() -> None:
+                await neighio.answer_echo(device)
                 ended.set()
 
-            await nursery.start(echo)
+            nursery.start_soon(echo)
+            await trio.testing.wait_all_tasks_blocked()
             assert await ping(peer, OURS4)
             async with device.packets() as old:
                 here.delete_link("va")
@@ -341,7 +342,7 @@ async def test_packets_and_echo_end_with_the_interface_and_begin_anew_on_the_one
                         assert (await anext(new)).packet.endswith(b"hello")
                 with pytest.raises(StopAsyncIteration):
                     await anext(old)
-            await nursery.start(echo)
+            await nursery.start(neighio.answer_echo, device)
             assert await ping(peer, OURS6)
             nursery.cancel_scope.cancel()
 
