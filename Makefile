@@ -9,7 +9,7 @@ ifneq ($(shell test "`cat $(VENV)/stamp-run 2>/dev/null`" = "`pwd -P`" && $(PYTH
 STALE := stale
 endif
 
-.PHONY: help demo test parity mutants walk check lint typing door docs wheel clean stale
+.PHONY: help demo test parity mutants walk bench check lint typing door docs wheel clean stale
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo 'make parity   play every scenario on this kernel and on the engine; writes docs/parity.md'
 	@echo 'make mutants  break the core in small ways; the scenarios must notice each (two minutes)'
 	@echo 'make walk     do the same by chance on this kernel and on the engine; STEPS=100000 SEED=name'
+	@echo 'make bench    measure beside peers and floors (half an hour); writes docs/benchmarks.md; ROW=name for one row'
 	@echo 'make check    everything below, in this order'
 	@echo '  make lint     ruff (check and format), flake8-async'
 	@echo '  make typing   mypy --strict, pyright --verifytypes'
@@ -34,6 +35,9 @@ $(VENV)/stamp-test: $(VENV)/stamp-run
 
 $(VENV)/stamp-dev: $(VENV)/stamp-test
 	@sh tools/setup dev
+
+$(VENV)/stamp-bench: $(VENV)/stamp-test
+	@sh tools/setup bench
 
 $(VENV)/stamp-wheel: $(VENV)/stamp-dev
 	@sh tools/setup wheel
@@ -57,6 +61,10 @@ mutants: $(VENV)/stamp-run
 walk: $(VENV)/stamp-run
 	@echo 'walk: the kernel and the engine, by chance'
 	@$(PYTHON) -m neighio.testing.scenario.walk $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED))
+
+bench: $(VENV)/stamp-bench
+	@echo 'bench: side by side with the peers'
+	@$(PYTHON) -m benchmarks $(if $(ROW),--row $(ROW),--write docs)
 
 check: lint typing door docs wheel
 	@echo 'check: all passed'
