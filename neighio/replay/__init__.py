@@ -1,0 +1,1 @@
+"""What a neighbour table would have been: captures, played through the engine in virtual time."""
