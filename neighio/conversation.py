@@ -1,4 +1,4 @@
-"""What a control socket and one of its clients say to each other; ``neighio.control`` describes it."""
+"""What a control socket and one of its clients say to each other; :mod:`neighio.control` describes it."""
 
 from __future__ import annotations
 

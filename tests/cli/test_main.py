@@ -13,6 +13,7 @@ from neighio.cli import main
 from neighio.cli.output import printable
 
 RESOLVE = ["resolve", "198.51.100.7"]
+HOST = ["host", "--dev", "v1"]
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -35,9 +36,14 @@ def test_python_m_neighio_is_the_command() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--help"], ["resolve", "demo", "--version"]),
+        (["--help"], ["resolve", "host", "demo", "--version"]),
         (["resolve", "--help"], ["examples:", "round_trip_ms", "exit status", "--source", "--listen"]),
+        (["resolve", "--help"], ["fe80::7%eth0", "IPv6", "Neighbour Discovery"]),
         (["demo", "--help"], ["--memory", "kernel"]),
+        (
+            ["host", "--help"],
+            ["examples:", "--tap", "--monitor", "draw", "extern_learn", "exit status", "_ms"],
+        ),
     ],
 )
 def test_help_says_what_there_is(
@@ -66,6 +72,29 @@ def test_without_a_command_the_help_goes_to_standard_error(capsys: pytest.Captur
         ([*RESOLVE, "--listen", "inf"], "--listen"),
         ([*RESOLVE, "--cou", "3"], "--cou"),
         ([*RESOLVE, "--\x1b[31mred"], r"\x1b[31mred"),
+        (["host"], "--dev"),
+        ([*HOST, "--tap", "tap0"], "--tap"),
+        ([*HOST, "--monitor", "xml"], "--monitor"),
+        ([*HOST, "--set", "ipv4.odd=1"], "ipv4.odd: no such parameter"),
+        ([*HOST, "--set", "ipv4.reachable_time=1"], "ipv4.reachable_time"),
+        ([*HOST, "--set", "ipv6.dad_transmits=256"], "ipv6.dad_transmits: 256 is out of range"),
+        ([*HOST, "--address", "198.51.100.1"], "address: '198.51.100.1' has no prefix length"),
+        ([*HOST, "--address", "198.51.100.1/33"], "address: "),
+        ([*HOST, "--address", "224.0.0.1/24"], "address: 224.0.0.1 can be no station's own address"),
+        (
+            [*HOST, "--address", "fe80::1/64", "--address", "fe80:0::1/10"],
+            "address: fe80:0::1/10 is given twice",
+        ),
+        ([*HOST, "--mac", "02:00"], "mac: '02:00' is no Ethernet station's address"),
+        ([*HOST, "--mac", "ff:ff:ff:ff:ff:ff"], "mac: 'ff:ff:ff:ff:ff:ff' is no Ethernet station's address"),
+        ([*HOST, "--mac", "zz"], "mac: 'zz' is not a link-layer address"),
+        ([*HOST, "--route", "203.0.113.1/24"], "route: "),
+        ([*HOST, "--route", "203.0.113.0/24", "by", "198.51.100.2"], "route: "),
+        ([*HOST, "--route", "203.0.113.0/24 via odd"], "gateway: 'odd' is not an IP address"),
+        ([*HOST, "--route", "default via 224.0.0.1"], "gateway: 224.0.0.1 can be no gateway"),
+        ([*HOST, "--route", "203.0.113.0/24 via fe80::1"], "gateway: fe80::1 can be no gateway"),
+        (["host", "--dev", "a/b"], "device: 'a/b' is no interface name"),
+        (["host", "--dev", "v\x1b[2J" * 5], r"\x1b[2J"),
     ],
 )
 def test_a_usage_error_is_one_line_that_names_what_is_wrong(
@@ -96,4 +125,11 @@ def test_the_commands_help_brings_in_neither_rich_nor_the_demo() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert "neighio.cli" in loaded
-    assert not {"rich", "neighio.cli.demo", "neighio.cli.resolve", "neighio.testing"}.intersection(loaded)
+    assert not {
+        "rich",
+        "trio",
+        "neighio.cli.demo",
+        "neighio.cli.host",
+        "neighio.cli.resolve",
+        "neighio.testing",
+    }.intersection(loaded)

@@ -1,0 +1,63 @@
+"""How a command is added, and what the values of its arguments may be."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["Commands", "add_command", "count", "seconds"]
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[Any]
+    """Where commands are added."""
+else:
+    Commands = Any
+
+
+def add_command(
+    commands: Commands, name: str, run: str, brief: str, description: str, epilog: str | None = None
+) -> argparse.ArgumentParser:
+    """Add a command and return its parser.
+
+    Args:
+        commands: where to.
+        name: the command.
+        run: what runs it, as "module:function"; the module is one of :mod:`neighio.cli`. It is given the
+            arguments and returns the exit status.
+        brief: a line for the list of commands.
+        description: what it does.
+        epilog: examples, keys of the JSON objects, exit statuses.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=brief,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def count(text: str) -> int:
+    """A whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A number of seconds, 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return value

@@ -1,0 +1,90 @@
+"""The arguments of ``neighio host``, and its help."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .command import Commands, add_command
+
+__all__ = ["add_host"]
+
+_HELP: Final = """\
+Be a host in user space, in the foreground: a peer, and a device under test.
+
+It has addresses of its own, which it detects to be nobody else's before use, answers for, and pings with the
+rest of the link through Linux's neighbour table. Of the interface it takes the frames alone: the kernel
+need not have an address there. With --tap the kernel's interface is the other end of the link."""
+
+_MORE: Final = """\
+examples:
+  neighio host --dev v1 --address 198.51.100.1/24 --address 2001:db8::1/64 --address fe80::1/64 --no-dad
+  neighio host --dev v1 --mac 02:00:00:00:00:0a --address 198.51.100.1/24 --route default via 198.51.100.254
+  neighio host --dev v1 --address 198.51.100.1/24 --set ipv4.base_reachable_time=2 --set ipv4.arp_accept=1
+  neighio host --tap tap0 --address 198.51.100.1/24 --monitor json
+
+--set, and the command, take what /proc/sys/net/ipv4/neigh and /proc/sys/net/ipv4/conf have (for ipv6.: ipv6)
+and gc_thresh1 to 3. Times are seconds, of the names with _ms milliseconds.
+
+standard output: "ready" when it answers for its addresses, and each change of its table:
+  --monitor text   a line as iproute2's `ip monitor neigh` prints it
+  --monitor json   a JSON object a line: kind (ready, new, del, miss, conflict, failed, link), time (seconds
+                   from the start), wall (the time of day), address, device, lladdr, state, flags, probes,
+                   refcnt, protocol. "failed": a packet of ours was not sent, where Linux reports it; "link":
+                   the interface, its present, up and carrier; "ready": began is the start by CLOCK_MONOTONIC
+
+standard input: commands, a line each. The answer is a line of JSON, {"ok": true, ...} or {"ok": false,
+"error": TEXT, "errno": NAME}, and stands behind what the command caused at once. Empty lines and those that
+begin with # are nothing.
+  show [IP] | show proxy | stats
+  add|change|replace|append|del   as `ip neigh`: IP [lladdr L] [nud STATE] [router] [use] [managed]
+                                  [extern_learn] [extern_valid] [protocol P] [dev D] | proxy IP [dev D]
+  flush [nud STATE]               as `ip neigh flush`
+  send IP [BYTES] [from IP] [confirm]   a UDP datagram to port 9, by the routes; confirm: as MSG_CONFIRM
+  use IP | confirm IP             as if a packet were to go there; the upper layer saw progress
+  link down | link up             the interface
+  set NAME=VALUE ...              tells a reachable_time that was drawn because of it
+  address add IP/LENGTH | address del IP
+  announce [IP ...]               tell the neighbours where we are
+  draw ipv4|ipv6 SECONDS          for tests: have the last reachable_time drawn as this
+  quit
+
+exit status: 0 its input ended (or quit, SIGTERM, or nobody reads what it prints), 1 somebody has one of its
+addresses, or its TAP device was removed, 2 usage or privilege, 130 interrupted"""
+
+
+def add_host(commands: Commands) -> None:
+    """Add the command ``host``."""
+    host = add_command(commands, "host", "host:host", "be a host in user space", _HELP, _MORE)
+    where = host.add_mutually_exclusive_group(required=True)
+    where.add_argument("--dev", help="the interface on whose link to be")
+    where.add_argument("--tap", metavar="NAME", help="a TAP device to make, or to open, and be behind")
+    host.add_argument("--mac", help="the link-layer address to have (default: the interface's)")
+    host.add_argument(
+        "--address", action="append", default=[], metavar="IP/LENGTH", help="an address to have; repeated"
+    )
+    host.add_argument("--no-dad", action="store_true", help="have the addresses without asking for them")
+    host.add_argument(
+        "--route",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar=("NET", "via GATEWAY"),
+        help="a network beyond the link, or on it; repeated",
+    )
+    host.add_argument("--forwarding", action="store_true", help="be a router")
+    host.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="settings",
+        metavar="NAME=VALUE",
+        help="a parameter or a switch, as ipv4.base_reachable_time=2; repeated",
+    )
+    host.add_argument("--monitor", choices=["text", "json"], help="print each change of the table")
+    host.add_argument(
+        "--control",
+        nargs="?",
+        const="",
+        metavar="PATH",
+        help="let `neighio show` look in, through a socket at PATH, or at the usual place",
+    )

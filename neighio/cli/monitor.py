@@ -1,0 +1,128 @@
+"""``neighio monitor``: what happens to the neighbours of a running instance, or to the kernel's."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from datetime import datetime
+from typing import Final
+
+import trio
+
+from ..errors import NeighioError
+from ..kernel.netlink import open_netlink
+from ..records import Record, Stamp, json_line
+from . import UNUSABLE
+from .instances import Instance, connect, find
+from .kernel_neighbours import GROUPS, KernelNeighbours
+from .lines import LineWriter
+from .neighbours import change_line, check, neighbour_line
+from .output import Output
+from .running import run
+
+__all__ = ["monitor"]
+
+LAST_LINES_SECONDS: Final = 1.0
+"""How long whoever reads may take for the last lines."""
+
+_ENDED: Final = "neighio monitor: the instance has ended"
+_LOST: Final = "neighio monitor: more happened than the kernel could keep: some changes are lost"
+
+
+def monitor(arguments: Namespace) -> int:
+    """Run the command; return its exit status."""
+    if arguments.kernel and arguments.trace:
+        print("neighio monitor: trace: the kernel keeps some transitions to itself", file=sys.stderr)
+        return UNUSABLE
+    return run("monitor", Monitor(arguments).run)
+
+
+class Monitor:
+    """One run of the command."""
+
+    def __init__(self, arguments: Namespace) -> None:
+        self._arguments = arguments
+        self._output = Output()
+        # Closed from the start it is None.
+        self._writer = LineWriter(sys.stdout.fileno() if hasattr(sys.stdout, "fileno") else None)
+        self._failure: NeighioError | OSError | None = None
+
+    async def run(self) -> int:
+        """Tell of what happens until nobody reads it, or the instance ends; return the exit status.
+
+        Raises:
+            NeighioError, OSError: it cannot be told of, or no longer.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write, nursery.cancel_scope)
+            try:
+                await self._follow()
+            except (NeighioError, OSError) as error:
+                self._failure = error
+            finally:
+                with trio.move_on_after(LAST_LINES_SECONDS, shield=True):
+                    await self._writer.drain()
+            nursery.cancel_scope.cancel()
+        if self._failure is not None:
+            raise self._failure
+        return 0
+
+    async def _write(self, scope: trio.CancelScope) -> None:
+        try:
+            await self._writer.run()
+        except (NeighioError, OSError) as error:
+            self._failure = error
+        scope.cancel()
+        await trio.lowlevel.checkpoint()
+
+    async def _follow(self) -> None:
+        if self._arguments.kernel:
+            with open_netlink(GROUPS) as netlink:
+                await self._follow_kernel(KernelNeighbours(netlink))
+        else:
+            async with connect(self._arguments.control or find()) as instance:
+                await self._follow_instance(instance)
+
+    async def _follow_kernel(self, kernel: KernelNeighbours) -> None:
+        await kernel.read_names()
+        stamp = Stamp(trio.current_time)
+        self._tell({"kind": "begun", **stamp.at()})
+        while True:
+            for record in await kernel.changes(stamp):
+                self._tell(record)
+            # A slow reader is waited for. The kernel keeps what happens meanwhile, or says that it cannot.
+            await self._writer.drain()
+
+    async def _follow_instance(self, instance: Instance) -> None:
+        await instance.ask("monitor", trace=self._arguments.trace)
+        while (record := await instance.record()) is not None:
+            check(record)
+            self._tell(record)
+            await self._writer.drain()
+        print(_ENDED, file=sys.stderr)
+
+    def _tell(self, record: Record) -> None:
+        kind = record["kind"]
+        # What Linux tells of a transition says nothing that the transition itself does not.
+        if self._arguments.trace and kind == "new":
+            return
+        if kind == "lost":
+            print(_LOST, file=sys.stderr)
+        if self._arguments.json:
+            self._writer.line(json_line(record))
+        elif kind not in ("begun", "lost"):
+            line = change_line if kind == "change" else neighbour_line
+            self._writer.line(f"[{_local_time(record['wall'])}] {line(record, self._output.paint)}")
+
+
+def _local_time(wall: str) -> str:
+    """The time of day, as ``ip -ts monitor`` has it.
+
+    Raises:
+        NeighioError: that is no time.
+    """
+    try:
+        local = datetime.fromisoformat(wall).astimezone()
+    except (ValueError, OverflowError, OSError):
+        raise NeighioError(f"wall: {wall!r} makes no sense") from None
+    return local.replace(tzinfo=None).isoformat(timespec="microseconds")

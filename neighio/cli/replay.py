@@ -1,0 +1,210 @@
+"""``neighio replay``: what a neighbour table would have been, by a capture."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from argparse import Namespace
+from typing import Final
+
+from ..address import LinkAddress, parse_ip
+from ..administration import FAMILIES
+from ..core.device import parse_interface
+from ..core.events import NewNeighbour
+from ..errors import InvalidAddress, NeighioError
+from ..plot import draw, save
+from ..records import Record, json_line
+from ..replay.capture import Capture, CaptureError
+from ..replay.player import Player, Told
+from ..replay.station import is_group_ip
+from ..wire.ethernet import ETH_ALEN, is_group
+from . import UNUSABLE
+from .output import Output, printable
+from .progress import Progress
+from .replay_report import CaptureStamp, closing_records, start_record, text_lines, told_record
+from .settings import parse_setting
+
+__all__ = ["replay"]
+
+LOOK: Final = 2048
+"""So many frames are played between two looks at the clock."""
+
+
+def replay(arguments: Namespace) -> int:
+    """Run the command; return its exit status."""
+    try:
+        Replay(arguments).run()
+    except _Unread:
+        return 0
+    except (NeighioError, OSError, ValueError) as error:
+        print(printable(f"neighio replay: {_explain(error)}"), file=sys.stderr)
+        return UNUSABLE
+    return 0
+
+
+class _Unread(Exception):
+    """Nobody reads the output any more."""
+
+
+class Replay:
+    """One run of the command.
+
+    Raises:
+        ValueError: an argument makes no sense; names it.
+    """
+
+    def __init__(self, arguments: Namespace) -> None:
+        self._arguments = arguments
+        self._file: str = arguments.file
+        settings = [parse_setting(text) for text in arguments.settings]
+        ip, prefixlen, lladdr = _parse_station(arguments.station)
+        if arguments.plot is not None:
+            _check_picture(arguments.plot)
+        self._player = Player(
+            self._tell,
+            ip=ip,
+            prefixlen=prefixlen,
+            lladdr=lladdr,
+            settings=[(FAMILIES[one.family], one.name, one.value) for one in settings],
+            trace=arguments.trace,
+            picture=arguments.plot is not None,
+        )
+        self._stamp = CaptureStamp(self._player)
+        self._output = Output()
+        self._progress = Progress("frames")
+
+    def run(self) -> None:
+        """Play it, and say what came of it.
+
+        Raises:
+            CaptureError: it could not be read to its end; what could be read was played, and is told.
+            OSError: it, or what is written, cannot be opened, read or written.
+        """
+        player = self._player
+        error = None
+        with self._progress as progress, Capture(self._file) as capture:
+            try:
+                for record in capture:
+                    if not player.frames:
+                        station = self._arguments.station
+                        self._print(start_record(self._file, capture.format, station, record.nanoseconds))
+                    player.play(record)
+                    if not player.frames % LOOK:
+                        progress.update(capture.progress(), player.frames)
+            except CaptureError as damage:
+                error = str(damage)
+        self._close(error)
+
+    def _close(self, error: str | None) -> None:
+        player = self._player
+        trouble = error or self._nothing()
+        if player.frames:
+            for number, record in enumerate(closing_records(player, trouble)):
+                if not number and not self._arguments.json:
+                    self._line(f"the table after {player.now:,.6f} s:")
+                self._print(record)
+        if self._arguments.plot is not None and player.frames:
+            self._draw()
+        if trouble:
+            raise CaptureError(f"{self._file}: {trouble}")
+
+    def _nothing(self) -> str | None:
+        """Why nothing could come of it, if so."""
+        player = self._player
+        if not player.frames:
+            return "it holds no frames"
+        if sum(player.unusable.values()) == player.frames:
+            return f"no frame is of a link that is known: {', '.join(player.unusable)}"
+        if player.station is not None and not player.station.found:
+            return f"as: no frame is from {self._arguments.station}, or shows where it is"
+        return None
+
+    def _draw(self) -> None:
+        player, lives = self._player, self._player.lives
+        assert lives is not None
+        station = self._arguments.station
+        seen = "an observer's table" if station is None else f"the table of {station}"
+        document = draw(
+            lives.rows(),
+            title=f"{os.path.basename(self._file)}: {seen}",
+            end=player.now,
+            epoch=player.wall(0.0),
+            left_out=lives.left_out,
+            notes=lives.notes(),
+        )
+        try:
+            save(self._arguments.plot, document)
+        except OSError as error:
+            raise OSError(f"plot: {_explain(error)}") from None
+
+    # -- output
+
+    def _tell(self, told: Told) -> None:
+        if self._arguments.summary:
+            return
+        # What Linux tells of a transition says nothing that the transition itself does not.
+        if not (self._arguments.trace and isinstance(told, NewNeighbour)):
+            self._print(told_record(told, self._stamp))
+
+    def _print(self, record: Record) -> None:
+        if self._arguments.json:
+            self._line(json_line(record))
+        else:
+            for line in text_lines(record, self._output.paint):
+                self._line(line)
+
+    def _line(self, line: str) -> None:
+        self._progress.clear()
+        if not self._output.line(line):
+            raise _Unread
+
+
+def _parse_station(text: str | None) -> tuple[bytes | None, int | None, bytes | None]:
+    """Return an IP address, packed, with its prefix length if that is given, or a link-layer address.
+
+    Raises:
+        InvalidAddress: it is neither, or nobody's.
+    """
+    if text is None:
+        return None, None, None
+    try:
+        if "/" in text:
+            ip, prefixlen = parse_interface(text)
+        else:
+            ip, zone = parse_ip(text)
+            prefixlen = None
+            if zone is not None:
+                raise InvalidAddress("a capture has no zones")
+        if not any(ip) or is_group_ip(ip):
+            raise InvalidAddress("it is no station's")
+        return ip, prefixlen, None
+    except InvalidAddress as error:
+        why = error
+    try:
+        lladdr = LinkAddress(text)
+    except InvalidAddress:
+        raise InvalidAddress(f"as: {text!r} is neither an IP address nor a link-layer address") from why
+    if len(lladdr) != ETH_ALEN or is_group(lladdr) or not any(lladdr):
+        raise InvalidAddress(f"as: {text!r} is no Ethernet station's address")
+    return None, None, bytes(lladdr)
+
+
+def _check_picture(path: str) -> None:
+    """Find out before hours of work that a picture cannot be written.
+
+    Raises:
+        OSError: its folder is not there, or it is one.
+    """
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+
+
+def _explain(error: Exception) -> str:
+    # The text of an OSError begins with its number.
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)

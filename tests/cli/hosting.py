@@ -1,0 +1,179 @@
+"""``neighio host`` as a process of its own, and the kernel at the other end of its link."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any
+
+from neighio.address import parse_ip
+from neighio.kernel.rtnetlink import NeighbourMessage
+from neighio.testing import Here, Namespace, Peer, connect
+
+CARD, MAC, THEM = "02:00:00:00:00:01", "02:00:00:00:00:0a", "02:00:00:00:00:0b"
+"""The interface's own address, the host's, the kernel's at the other end."""
+
+COMMAND = [sys.executable, "-W", "error", "-m", "neighio", "host"]
+IPV4, IPV6, LINK_LOCAL = "198.51.100.1/24", "2001:db8::1/64", "fe80::1/64"
+ADDRESSES = ["--address", IPV4, "--address", IPV6, "--address", LINK_LOCAL, "--no-dad"]
+SECONDS = 30.0
+"""How long anything may take on a machine under load."""
+
+Record = dict[str, Any]
+
+
+@contextmanager
+def link(*, quiet: bool = False) -> Iterator[tuple[Here, Peer]]:
+    """Build a link: v1 here, without any address; at its other end, v2, the kernel has .2, ::2 and fe80::2,
+    or nothing when ``quiet``."""
+    here = Here()
+    with Peer.start() as peer:
+        plug(here, peer, quiet=quiet)
+        yield here, peer
+    here.close()
+
+
+def plug(here: Here, peer: Peer, *, quiet: bool = False) -> None:
+    connect(here, peer, "v1", "v2", lladdr=CARD, far_lladdr=THEM)
+    for address in [] if quiet else ["198.51.100.2/24", "2001:db8::2/64", "fe80::2/64"]:
+        peer.add_address("v2", address)
+
+
+class Running:
+    """A host that runs. What it prints is read line by line; nothing is waited for longer than SECONDS."""
+
+    def __init__(
+        self,
+        *arguments: str,
+        prefix: Sequence[str] = (),
+        stdin: Any = subprocess.PIPE,
+        where: str = "--dev=v1",
+    ) -> None:
+        self.process = subprocess.Popen(
+            [*prefix, *COMMAND, *([where] if where else []), *arguments],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert self.process.stdout is not None
+        self._output = self.process.stdout
+        self._unread = b""
+        self.records: list[Record] = []
+        """What was read on the way to an answer."""
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                with suppress(BrokenPipeError):
+                    stream.close()
+
+    def line(self) -> str:
+        """The next line of output, without its newline; "" at the end."""
+        deadline = time.monotonic() + SECONDS
+        while b"\n" not in self._unread:
+            readable, _, _ = select.select([self._output], [], [], max(deadline - time.monotonic(), 0))
+            assert readable, f"nothing was printed; before that: {self.records}"
+            piece = os.read(self._output.fileno(), 65536)
+            if not piece:
+                assert self._unread == b"", self._unread
+                return ""
+            self._unread += piece
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.decode("ascii")
+
+    def ready(self) -> Running:
+        """Wait until it says that it is ready, with --monitor text or none."""
+        assert self.line() == "ready"
+        return self
+
+    def record(self) -> Record:
+        """The next line, which is JSON."""
+        line = self.line()
+        assert line, "the output has ended"
+        record: Record = json.loads(line)
+        return record
+
+    def until(self, wanted: Callable[[Record], bool]) -> Record:
+        """Read to the first record that is wanted; return it."""
+        while True:
+            record = self.record()
+            if wanted(record):
+                return record
+            self.records.append(record)
+
+    def kind(self, kind: str) -> Record:
+        """The next record of a kind."""
+        return self.until(lambda record: record.get("kind") == kind)
+
+    def tell(self, text: str) -> None:
+        """Write a line to its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def ask(self, command: str) -> Record:
+        """Give a command; return its answer. With --monitor json: what was printed before it is in
+        :attr:`records`."""
+        self.tell(command)
+        return self.until(lambda record: "ok" in record)
+
+    def do(self, command: str) -> Record:
+        """Give a command that has to succeed."""
+        answer = self.ask(command)
+        assert answer["ok"] is True, answer
+        return answer
+
+    def refusal(self, command: str) -> tuple[str, str]:
+        """Give a command that has to be refused; return the errno's name and the text."""
+        answer = self.ask(command)
+        assert list(answer) == ["ok", "time", "wall", "error", "errno"] and answer["ok"] is False, answer
+        return answer["errno"], answer["error"]
+
+    def end(self, signal_number: int | None = None) -> tuple[int, str, str]:
+        """End its input, or send it a signal; return its status, the rest of its output and its errors."""
+        if signal_number is not None:
+            self.process.send_signal(signal_number)
+            assert self.process.wait(SECONDS) is not None
+        output, errors = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, (self._unread + output).decode(), errors.decode()
+
+
+def ping(peer: Namespace, ip: str) -> str:
+    """Have the kernel at the other end send an echo request; return who answers it, without a zone."""
+    key, zone = parse_ip(ip)
+    ipv4 = len(key) == 4
+    family, protocol = (
+        (socket.AF_INET, socket.IPPROTO_ICMP) if ipv4 else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
+    )
+    request = bytes.fromhex("0800f7fd00010001" if ipv4 else "8000000000010001")
+    address: Any = (ip, 0) if zone is None else (ip.partition("%")[0], 0, 0, peer.link(zone).index)
+    with peer.socket(family, socket.SOCK_RAW, protocol) as wire:
+        wire.settimeout(SECONDS)
+        wire.sendto(request, address)
+        while True:
+            data, sender = wire.recvfrom(2048)
+            message = data[20:] if ipv4 else data
+            if message[0] == (0 if ipv4 else 129):
+                assert message[4:8] == request[4:8]
+                return str(sender[0]).partition("%")[0]
+
+
+def kernels_neighbour(peer: Peer, ip: str) -> NeighbourMessage | None:
+    """What the kernel at the other end knows of an address."""
+    key, _ = parse_ip(ip)
+    return next((entry for entry in peer.neighbours("v2") if entry.ip == key), None)
