@@ -37,7 +37,7 @@ from .core.queue import Packet
 from .core.targets import Targets
 from .errors import DeviceGone, DuplicateAddress, InvalidAddress, PacketDropped, Unreachable
 from .link.base import Link, LinkBusy, LinkDown, LinkFacts, LinkGone
-from .publication import Subscription
+from .publication import DeviceChange, Listener, Subscription
 from .wire.ethernet import ipv6_multicast_lladdr
 
 __all__ = ["Driver", "Outcome", "ProbeRecord"]
@@ -99,6 +99,7 @@ class Driver:
         self.links: dict[int, Link] = {}
         self.names: dict[str, Device] = {}
         self.subscriptions: list[Subscription] = []
+        self._listeners: tuple[Listener, ...] = ()
         self.counters: dict[str, int] = {}
         """Frames that links refused, by reason: "tx_busy", "tx_down", "tx_gone"; and packets that failed."""
         self._resolving: dict[Neighbour, dict[Hashable, None]] = {}
@@ -282,10 +283,19 @@ class Driver:
             self._follow_subscriptions()
             subscription.notice()
 
+    def listen(self, listener: Listener) -> None:
+        """Have a listener told of what happens, from now on until :meth:`unlisten`."""
+        self._listeners = (*self._listeners, listener)
+        self._follow_subscriptions()
+
+    def unlisten(self, listener: Listener) -> None:
+        self._listeners = tuple(other for other in self._listeners if other != listener)
+        self._follow_subscriptions()
+
     def _follow_subscriptions(self) -> None:
         services = self.engine.services
         services.tracing = self.trace or any(s.trace for s in self.subscriptions)
-        services.telling = self.observe is not None or bool(self.subscriptions)
+        services.telling = self.observe is not None or bool(self.subscriptions or self._listeners)
 
     # -- the way in
 
@@ -356,8 +366,7 @@ class Driver:
         if isinstance(output, Transmit):
             self._transmit(output)
         elif isinstance(output, NewNeighbour | DelNeighbour | Miss | Change):
-            for subscription in tuple(self.subscriptions):
-                subscription.offer(output)
+            self._publish(output)
         elif isinstance(output, Settled):
             self._settle(self._resolving.pop(output.neighbour, ()), output.neighbour, output.outcome)
         elif isinstance(output, Verified):
@@ -376,6 +385,21 @@ class Driver:
         else:
             for sink in self._packet_sinks.get(output.device.index, ()):
                 sink(output)
+
+    def _publish(
+        self, event: NewNeighbour | DelNeighbour | Miss | Change | PacketFailed | AddressConflict
+    ) -> None:
+        for listener in self._listeners:
+            listener(event)
+        for subscription in tuple(self.subscriptions):
+            subscription.offer(event)
+
+    def _tell_device(self, device: Device, *, present: bool) -> None:
+        """To be called before the outputs of what changed the device are done: it is their cause."""
+        up, carrier = present and device.up, present and device.carrier
+        change = DeviceChange(self.clock(), device.name, device.index, present, up, carrier)
+        for listener in self._listeners:
+            listener(change)
 
     def _transmit(self, output: Transmit) -> None:
         device, frame, packet = output
@@ -431,8 +455,7 @@ class Driver:
 
     def _packet_failed(self, output: PacketFailed) -> None:
         self.counters["packets_failed"] = self.counters.get("packets_failed", 0) + 1
-        for subscription in tuple(self.subscriptions):
-            subscription.offer(output)
+        self._publish(output)
         token = self._sending.pop(output.packet, None)
         if token is not None:
             self.wake(token, output.error(f"{output.ip} dev {output.device}"))
@@ -457,8 +480,7 @@ class Driver:
             self.trouble(index, error)
 
     def _contested(self, conflict: AddressConflict) -> None:
-        for subscription in tuple(self.subscriptions):
-            subscription.offer(conflict)
+        self._publish(conflict)
         if conflict.action == "duplicate":
             found = conflict.ip, conflict.device, conflict.lladdr
             self.end_claim(conflict.ifindex, conflict.key, lambda: DuplicateAddress(*found))
@@ -500,6 +522,7 @@ class Driver:
         self.links[link.index] = link
         self.names[device.name] = device
         self._find_hits()
+        self._tell_device(device, present=True)
         self.pump()
         self.arm(device_scope(link.index), self.engine.next_deadline(device_scope(link.index)))
         return device
@@ -511,6 +534,7 @@ class Driver:
         self.names.pop(device.name, None)
         del self.links[index]
         self._find_hits()
+        self._tell_device(device, present=False)
         self.pump()
         self._end_packets(index)
         for place in [place for place in self._claiming if place[0] == index]:
@@ -529,6 +553,7 @@ class Driver:
         engine = self.engine
         device = engine.device(index)
         now = self.clock()
+        before = device.name, device.up, device.carrier
         if facts.name != device.name:
             if self.names.pop(device.name, None) is not None:
                 self.names[facts.name] = device
@@ -552,6 +577,8 @@ class Driver:
             engine.carrier(index, carrier, now)
         device.flags = flags
         self._find_hits()
+        if index in self.links and (device.name, device.up, device.carrier) != before:
+            self._tell_device(device, present=True)
         self.pump()
         if falls:
             self._end_probes(index, f"{device.name} is down")

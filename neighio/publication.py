@@ -11,7 +11,7 @@ from .core.engine import BUDGET
 from .core.events import AddressConflict, Change, DelNeighbour, Miss, NewNeighbour, PacketFailed
 from .errors import SubscriberOverflow
 
-__all__ = ["Idle", "Published", "Subscription"]
+__all__ = ["DeviceChange", "Happening", "Idle", "Listener", "Published", "Subscription"]
 
 
 class Idle(NamedTuple):
@@ -22,6 +22,28 @@ class Idle(NamedTuple):
 
 Published: TypeAlias = NewNeighbour | DelNeighbour | Miss | Change | PacketFailed | AddressConflict | Idle
 """What a subscription yields."""
+
+
+class DeviceChange(NamedTuple):
+    """A device of a table is now so: it was attached, or is no longer (``present``), or is told to be up or
+    down, to have a carrier or none, or another name."""
+
+    time: float
+    device: str
+    ifindex: int
+    present: bool
+    up: bool
+    carrier: bool
+
+
+Happening: TypeAlias = (
+    NewNeighbour | DelNeighbour | Miss | Change | PacketFailed | AddressConflict | DeviceChange
+)
+"""What a listener is told of."""
+
+Listener: TypeAlias = Callable[[Happening], None]
+"""Is told of everything at once, in order, before the call that caused it returns; a device's change comes
+before what it does to the device's entries. It must neither raise nor use the table."""
 
 
 class Subscription:

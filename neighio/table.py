@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from math import inf
 from random import Random
 
@@ -21,6 +21,7 @@ from .device import Device
 from .errors import DeviceGone, InvalidAddress
 from .link.base import Link
 from .probe import Reply, probe
+from .publication import Listener
 from .reference import HeldNeighbour
 from .service import TableService, protected
 from .subscription import EventStream
@@ -318,6 +319,18 @@ class NeighbourTable(TableService):
         driver = self._check()
         subscription = driver.subscribe(trace=trace, errors=errors, conflicts=conflicts, capacity=capacity)
         return EventStream(driver, subscription)
+
+    @contextmanager
+    @protected
+    def _listening(self, listener: Listener) -> Iterator[None]:
+        """Have a listener told of everything for the length of a block, at once: what a call has caused is
+        known before it returns, where a subscription's reader comes later."""
+        driver = self._check()
+        driver.listen(listener)
+        try:
+            yield
+        finally:
+            driver.unlisten(listener)
 
 
 @asynccontextmanager

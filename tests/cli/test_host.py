@@ -448,6 +448,24 @@ def test_other_processes_look_in_through_a_control_socket_when_told_so() -> None
         assert "XDG_RUNTIME_DIR" in refusal(*ADDRESSES, "--control", prefix=["env", "-u", "XDG_RUNTIME_DIR"])
 
 
+@in_namespace
+def test_prometheus_is_served_when_told_so() -> None:
+    pytest.importorskip("prometheus_client")
+    with link() as (here, peer):
+        here.set_link("lo", up=True)
+        with Running(*ADDRESSES, "--metrics=9188", "--set=ipv4.delay_first_probe_time=60") as host:
+            host.ready()
+            ping(peer, "198.51.100.1")
+            with socket.create_connection(("127.0.0.1", 9188), SECONDS) as client:
+                client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+                answer = b"".join(iter(lambda: client.recv(65536), b""))
+            assert answer.startswith(b"HTTP/1.1 200 OK")
+            assert b'neighio_entries{family="ipv4",state="DELAY"} 1.0' in answer
+            told = refusal(*ADDRESSES, "--metrics=9188")
+            assert "metrics: 127.0.0.1 port 9188: " in told and "in use" in told
+        assert "metrics: 'x' is not of the form" in refusal(*ADDRESSES, "--metrics=x")
+
+
 # -- what cannot be meant
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from neighio.address import LinkAddress
-from neighio.cli.ip_monitor import ip_monitor_line
+from neighio.cli.neighbours import neighbour_line
 from neighio.cli.settings import Setting, parse_setting
 from neighio.core.constants import (
     NTF_EXT_LEARNED,
@@ -21,6 +21,7 @@ from neighio.core.constants import (
 from neighio.core.events import DelNeighbour, Miss, NewNeighbour, Notification
 from neighio.core.parameters import PARAMETERS
 from neighio.core.switches import SWITCHES
+from neighio.records import Stamp, event_record
 
 LLADDR = LinkAddress("02:00:00:00:00:0b")
 
@@ -35,6 +36,12 @@ def event(
 ) -> Notification:
     family = 2 if len(ip) == 4 else 10
     return kind(5.0, family, ip, "va", lladdr, state, flags, 1, 3, 1.0, 2.0, 3.0, 1, protocol, 7)
+
+
+def line_of(told: Notification) -> str:
+    """The line by which a host tells of an event."""
+    assert isinstance(told, NewNeighbour | DelNeighbour | Miss)
+    return neighbour_line(event_record(told, Stamp(lambda: 5.0)), lambda text, kind: text)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +71,12 @@ def event(
     ],
 )
 def test_a_line_is_iproute2s(told: Notification, line: str) -> None:
-    assert ip_monitor_line(told) == line
+    assert line_of(told) == line
 
 
 def test_a_devices_name_is_not_obeyed_by_a_terminal() -> None:
     told = event(NewNeighbour, NUD_STALE)._replace(device="v\x1b[2J\x7f")
-    assert all(" " <= character <= "~" for character in ip_monitor_line(told))
+    assert all(" " <= character <= "~" for character in line_of(told))
 
 
 # -- settings

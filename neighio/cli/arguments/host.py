@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from .command import Commands, add_command
+from .looking import add_watched
 
 __all__ = ["add_host"]
 
@@ -21,6 +22,7 @@ examples:
   neighio host --dev v1 --mac 02:00:00:00:00:0a --address 198.51.100.1/24 --route default via 198.51.100.254
   neighio host --dev v1 --address 198.51.100.1/24 --set ipv4.base_reachable_time=2 --set ipv4.arp_accept=1
   neighio host --tap tap0 --address 198.51.100.1/24 --monitor json
+  neighio host --dev eth0 --address 198.51.100.1/24 --control --metrics 9188
 
 --set, and the command, take what /proc/sys/net/ipv4/neigh and /proc/sys/net/ipv4/conf have (for ipv6.: ipv6)
 and gc_thresh1 to 3. Times are seconds, of the names with _ms milliseconds.
@@ -81,10 +83,4 @@ def add_host(commands: Commands) -> None:
         help="a parameter or a switch, as ipv4.base_reachable_time=2; repeated",
     )
     host.add_argument("--monitor", choices=["text", "json"], help="print each change of the table")
-    host.add_argument(
-        "--control",
-        nargs="?",
-        const="",
-        metavar="PATH",
-        help="let `neighio show` look in, through a socket at PATH, or at the usual place",
-    )
+    add_watched(host)

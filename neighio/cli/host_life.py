@@ -1,0 +1,240 @@
+"""The life of ``neighio host``: its addresses, its commands, its interface's departures, its end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Final
+
+import trio
+
+from ..device import AttachedDevice, Device
+from ..echo import answer_echo
+from ..errors import DeviceGone, DuplicateAddress, InvalidAddress, NeighioError
+from ..publication import DeviceChange, Happening
+from ..records import Stamp, json_line
+from ..table import NeighbourTable, open_table
+from . import INTERRUPTED
+from .host_commands import Commands
+from .host_monitor import HostMonitor
+from .host_options import HostOptions
+from .host_tap import open_tap_up
+from .lines import LineReader, LineWriter
+from .output import printable
+from .settings import Setting, apply_settings
+
+__all__ = ["Host"]
+
+LAST_LINES_SECONDS: Final = 1.0
+"""How long whoever reads may take for the last lines."""
+
+
+class Host:
+    """One run of the command.
+
+    Attributes:
+        table, attached: the table, and its one device.
+        dad_transmits: how many probes detect whether an address is somebody else's; None as usual.
+        settings: what was set, for the time when a removed interface is there again.
+        stamp: when something happens.
+    """
+
+    table: NeighbourTable
+    attached: AttachedDevice
+    stamp: Stamp
+    _writer: LineWriter
+    _reader: LineReader
+    _monitor: HostMonitor
+
+    def __init__(self, options: HostOptions) -> None:
+        self._options = options
+        self.settings: list[Setting] = list(options.settings)
+        self.dad_transmits: int | None = options.dad_transmits
+        self._status = 0
+        self._failure: NeighioError | OSError | None = None
+        self._refusals: list[NeighioError] = []
+        self._commands = Commands(self)
+        self._answering = trio.Event()
+        self._changed = trio.Event()
+
+    async def run(self) -> int:
+        """Be a host until the input ends, or somebody ends it; return the exit status.
+
+        Raises:
+            NeighioError, OSError: it cannot be one.
+        """
+        self.stamp = Stamp(trio.current_time)
+        self._writer = LineWriter(_descriptor(sys.stdout))
+        self._reader = LineReader(_descriptor(sys.stdin))
+        self._monitor = HostMonitor(self._writer, self.stamp, self._options.monitor)
+        # The table is to be whole until all is told: what ends the host does not end it, too.
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with (
+                open_table(control=self._options.control) as self.table,
+                trio.open_nursery() as nursery,
+            ):
+                scope = nursery.cancel_scope
+                nursery.start_soon(self._end_when_signalled, signals, scope)
+                nursery.start_soon(self._write, scope)
+                try:
+                    await self._serve_metrics(nursery)
+                    await self._serve()
+                except (NeighioError, OSError) as error:
+                    self._failure = error
+                finally:
+                    with trio.move_on_after(LAST_LINES_SECONDS, shield=True):
+                        await self._writer.drain()
+                scope.cancel()
+        if self._failure is not None:
+            raise self._failure
+        return self._status
+
+    async def _end_when_signalled(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+        async for number in signals:
+            self._status = INTERRUPTED if number == signal.SIGINT else 0
+            scope.cancel()
+
+    async def _write(self, scope: trio.CancelScope) -> None:
+        try:
+            await self._writer.run()
+        except (NeighioError, OSError) as error:
+            self._failure = error
+        scope.cancel()
+        await trio.lowlevel.checkpoint()
+
+    async def _serve_metrics(self, nursery: trio.Nursery) -> None:
+        if self._options.metrics is not None:
+            from ..integrations.metrics_server import open_metrics, serve_metrics
+
+            listeners = await open_metrics(*self._options.metrics)
+            nursery.start_soon(serve_metrics, self.table, listeners)
+        await trio.lowlevel.checkpoint()
+
+    async def _serve(self) -> None:
+        device = self._options.device
+        if device is None:
+            assert self._options.tap is not None
+            link = await open_tap_up(self._options.tap, self._options.mac)
+            device = Device(link, "host", forwarding=self._options.forwarding)
+        self.attached = await self.table.attach(device)
+        self._tell_how_it_begins()
+        # Only to here: what the end of the table does to its entries is nobody's concern.
+        with self.table._listening(self._hear):
+            apply_settings(self.table, self.attached.name, self.settings)
+            await self._take_addresses()
+            if not self._refusals:
+                self._add_routes()
+                await self._live()
+
+    # -- addresses
+
+    async def _take_addresses(self) -> None:
+        """Have all addresses; with the first that is refused, none.
+
+        Raises:
+            NeighioError: one cannot be had.
+        """
+        if not self.attached.up and self._options.addresses:
+            print(printable(f"neighio host: {self.attached.name} is down"), file=sys.stderr)
+        async with trio.open_nursery() as nursery:
+            for address in self._options.addresses:
+                nursery.start_soon(self._take_address, address, nursery.cancel_scope)
+        for error in self._refusals:
+            if not isinstance(error, DuplicateAddress):
+                raise error
+            print(printable(f"neighio host: {error}"), file=sys.stderr)
+            self._status = 1
+        await trio.lowlevel.checkpoint()
+
+    async def _take_address(self, address: str, scope: trio.CancelScope) -> None:
+        try:
+            await self.attached.add_address(address, dad_transmits=self.dad_transmits)
+        except DeviceGone:
+            gone = DeviceGone(f"{self.attached.name} was removed while {address} was being detected")
+            self._refusals.append(gone)
+        except NeighioError as error:
+            self._refusals.append(error)
+        if self._refusals:
+            scope.cancel()
+        await trio.lowlevel.checkpoint()
+
+    def _add_routes(self) -> None:
+        for network, gateway in self._options.routes:
+            self.attached.add_route(network, gateway)
+
+    # -- living
+
+    async def _live(self) -> None:
+        commands = self._commands
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._answer_echo, nursery.cancel_scope)
+            await self._answering.wait()
+            self._monitor.say_ready(self.table, self.attached)
+            while not commands.ended:
+                try:
+                    line = await self._reader.read_line()
+                except ValueError as error:
+                    answer = commands.refusal(error)
+                else:
+                    if line is None:
+                        break
+                    if not line.strip() or line.lstrip().startswith("#"):
+                        continue
+                    answer = await commands.perform(line)
+                self._writer.line(json_line(answer))
+                if self._writer.waiting:
+                    # Whoever asks more than they read waits for the answers.
+                    await self._writer.drain()
+            nursery.cancel_scope.cancel()
+
+    async def _answer_echo(self, scope: trio.CancelScope) -> None:
+        """Answer echo requests, on an interface that is removed again when it is back."""
+        while True:
+            async with trio.open_nursery() as nursery:
+                # It may be removed before we begin.
+                with suppress(InvalidAddress):
+                    await nursery.start(answer_echo, self.attached)
+                    self._answering.set()
+            if self._options.tap is not None:
+                gone = f"neighio host: {self.attached.name} was removed"
+                print(printable(gone), file=sys.stderr)
+                self._status = 1
+                scope.cancel()
+            await self.until(lambda: self.attached.present)
+            apply_settings(self.table, self.attached.name, self.settings)
+            try:
+                self._add_routes()
+            except InvalidAddress as error:
+                # Its gateway has become an address of our own.
+                print(printable(f"neighio host: {error}"), file=sys.stderr)
+
+    # -- what happens
+
+    def _tell_how_it_begins(self) -> None:
+        """An interface that frames can be sent through is nothing to tell of."""
+        attached = self.attached
+        if not (attached.up and attached.carrier):
+            now = trio.current_time()
+            self._monitor.tell(
+                DeviceChange(now, attached.name, attached.index, True, attached.up, attached.carrier)
+            )
+
+    def _hear(self, event: Happening) -> None:
+        if isinstance(event, DeviceChange):
+            self._changed.set()
+            self._changed = trio.Event()
+        self._monitor.tell(event)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return when the interface is as wanted; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        while not condition():
+            await self._changed.wait()
+
+
+def _descriptor(stream: object) -> int | None:
+    """A standard stream's descriptor; None when it was closed from the start, and others may have its
+    number."""
+    return stream.fileno() if hasattr(stream, "fileno") else None

@@ -1,0 +1,142 @@
+"""What ``neighio host`` is asked to be."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from ..address import LinkAddress, parse_ip, parse_network
+from ..device import Device
+from ..errors import InvalidAddress
+from ..host import check_own_address
+from ..wire.ethernet import ETH_ALEN
+from ..wire.ipv6 import is_multicast
+from .settings import Setting, parse_setting
+
+__all__ = ["HostOptions", "Route", "is_group"]
+
+
+class Route(NamedTuple):
+    """A network, and the gateway that it is reached by."""
+
+    network: str
+    gateway: str | None
+
+
+class HostOptions(NamedTuple):
+    """The arguments, checked.
+
+    Attributes:
+        device: the interface to be on; None with a TAP device.
+        tap: the name of the TAP device to be behind.
+        mac: the link-layer address to have; None for the interface's.
+        addresses: each with its prefix length.
+        dad_transmits: how many probes detect whether an address is somebody else's; None as usual.
+        monitor: "text" or "json", how each change is printed; None for not at all.
+        control: where the control socket is to be; None for none.
+        metrics: the host and the port at which to serve metrics.
+    """
+
+    device: Device | None
+    tap: str | None
+    mac: LinkAddress | None
+    addresses: tuple[str, ...]
+    dad_transmits: int | None
+    routes: tuple[Route, ...]
+    forwarding: bool
+    settings: tuple[Setting, ...]
+    monitor: str | None
+    control: str | Path | None
+    metrics: tuple[str, int] | None
+
+    @classmethod
+    def parse(cls, arguments: Namespace) -> Self:
+        """Return what the command's arguments mean.
+
+        Raises:
+            ValueError, NeighioError: that cannot be meant; names the field.
+        """
+        settings = tuple(parse_setting(text) for text in arguments.settings)
+        own = _parse_addresses(arguments.address)
+        routes = tuple(_parse_route(words, own) for words in arguments.route)
+        mac = None if arguments.mac is None else _parse_mac(arguments.mac)
+        device = None
+        if arguments.dev is not None:
+            device = Device(arguments.dev, "host", lladdr=mac, forwarding=arguments.forwarding)
+        return cls(
+            device=device,
+            tap=arguments.tap,
+            mac=mac,
+            addresses=tuple(arguments.address),
+            dad_transmits=0 if arguments.no_dad else None,
+            routes=routes,
+            forwarding=arguments.forwarding,
+            settings=settings,
+            monitor=arguments.monitor,
+            control=_parse_control(arguments.control),
+            metrics=_parse_metrics(arguments.metrics),
+        )
+
+
+def is_group(ip: bytes) -> bool:
+    """Whether a packed address is a multicast one."""
+    return ip[0] & 0xF0 == 0xE0 if len(ip) == 4 else is_multicast(ip)
+
+
+def _parse_mac(text: str) -> LinkAddress:
+    try:
+        mac = LinkAddress(text)
+    except InvalidAddress:
+        raise InvalidAddress(f"mac: {text!r} is not a link-layer address") from None
+    if len(mac) != ETH_ALEN or mac[0] & 1 or not any(mac):
+        raise InvalidAddress(f"mac: {text!r} is no Ethernet station's address")
+    return mac
+
+
+def _parse_addresses(addresses: list[str]) -> set[bytes]:
+    """Return the packed addresses."""
+    found = set()
+    for address in addresses:
+        ip, _ = check_own_address(address)
+        if ip in found:
+            raise InvalidAddress(f"address: {address} is given twice")
+        found.add(ip)
+    return found
+
+
+def _parse_route(words: list[str], own: set[bytes]) -> Route:
+    """Return what ``NET`` or ``NET via GATEWAY`` means, one word or several."""
+    gateway: str | None = None
+    match " ".join(words).split():
+        case [network]:
+            pass
+        case [network, "via", gateway]:
+            pass
+        case _:
+            raise ValueError(f"route: {' '.join(words)!r} is not of the form NETWORK or NETWORK via GATEWAY")
+    if network == "default":
+        network = "::/0" if ":" in (gateway or "") else "0.0.0.0/0"
+    prefix, _ = parse_network(network, field="route")
+    if gateway is not None:
+        hop, zone = parse_ip(gateway, field="gateway")
+        if len(hop) != len(prefix) or zone is not None or is_group(hop) or hop in own:
+            raise InvalidAddress(f"gateway: {gateway} can be no gateway of {network}")
+    return Route(network, gateway)
+
+
+def _parse_control(path: str | None) -> str | Path | None:
+    """Return the path that is named, or the usual one where none is."""
+    if path == "":
+        from ..control import default_path
+
+        return default_path()
+    return path
+
+
+def _parse_metrics(text: str | None) -> tuple[str, int] | None:
+    if text is None:
+        return None
+    from ..integrations.metrics_server import parse_metrics_address
+
+    return parse_metrics_address(text)
