@@ -7,6 +7,7 @@ and the simulation stand on it; an asyncio shell could.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, TypeAlias
 
@@ -20,6 +21,7 @@ from .core.events import (
     Change,
     Claimed,
     DelNeighbour,
+    Disowned,
     Membership,
     Miss,
     NewNeighbour,
@@ -35,7 +37,7 @@ from .core.neighbour import Neighbour
 from .core.parameters import Parameters
 from .core.queue import Packet
 from .core.targets import Targets
-from .errors import DeviceGone, DuplicateAddress, InvalidAddress, PacketDropped, Unreachable
+from .errors import AdminError, DeviceGone, DuplicateAddress, InvalidAddress, PacketDropped, Unreachable
 from .link.base import Link, LinkBusy, LinkDown, LinkFacts, LinkGone
 from .publication import DeviceChange, Listener, Subscription
 from .wire.ethernet import ipv6_multicast_lladdr
@@ -380,6 +382,9 @@ class Driver:
         elif isinstance(output, Claimed):
             for token in self._claiming.pop((output.device.index, output.key), ()):
                 self.wake(token, None)
+        elif isinstance(output, Disowned):
+            reason = output.reason
+            self.end_claim(output.device.index, output.key, lambda: AdminError(errno.EACCES, reason))
         elif isinstance(output, AddressConflict):
             self._contested(output)
         else:

@@ -191,7 +191,8 @@ class HostRole:
         """Have an address of one's own; return when it is known to be nobody else's and is in use.
 
         IPv4 addresses are detected as RFC 5227 2.1 says (4 to 7 s, and then two announcements), IPv6 ones as
-        RFC 4862 5.4 says, with the nonce of RFC 7527 (1 to 2 s). Cancelled, the address is not had.
+        RFC 4862 5.4 says, with the nonce of RFC 7527 (1 to 2 s); while nobody can hear, for the device is down
+        or has no carrier, they wait. Cancelled, the address is not had.
 
         Args:
             address: with its prefix length ("198.51.100.1/24", "2001:db8::1/64").
@@ -203,7 +204,7 @@ class HostRole:
 
         Raises:
             DuplicateAddress: somebody has it; it says at which link-layer address.
-            AdminError: EEXIST, it is there already.
+            AdminError: EEXIST, it is there already; EACCES, IPv6 is disabled on the device.
             InvalidAddress: it is none that a station can have, or the kernel would answer for it, too.
             DeviceGone: the device went meanwhile.
             ValueError: the device is a client, or a number or a defence is none; names the field.
@@ -323,7 +324,9 @@ class HostRole:
             form: of gratuitous ARP; some neighbours heed requests alone, some replies (RFC 5227 3).
 
         Raises:
-            InvalidAddress: an address that is not in use here.
+            InvalidAddress: an address that is not in use here, or with ``force`` one that no station can
+                have, or an IPv6 one where there is none from which to send; a link-layer address that is
+                none of a station.
             DeviceGone: the device is down.
             ValueError: a number that is none; names the field.
         """
@@ -332,19 +335,18 @@ class HostRole:
             raise ValueError(f"repeat: {repeat!r} is no whole number of at least 1")
         for name, value, least in (("interval", interval, 0.0), ("backoff", backoff, 1.0)):
             if not least <= value < inf:
+            addresses: those to announce.
                 raise ValueError(f"{name}: {value!r} is out of range, expected at least {least:g}")
         if form not in ("request", "reply", "both"):
             raise ValueError(f"form: {form!r} is not one of request, reply, both")
         ips = []
         for text in addresses:
             ip = self._meant(text)
-            own = self._device.address(ip)
-            if own is None or own.tentative:
-                raise InvalidAddress(f"address: {format_ip(ip)} is not in use on {self._device.name}")
+            self._check_announced(driver, ip, force=force)
             ips.append(ip)
         if not self._device.up:
             raise DeviceGone(f"{self._device.name} is down")
-        for ip in ips or [address.ip for address in self._device.addresses if not address.tentative]:
+        for ip in ips or self._announceable(driver):
             for reply in (False, True):
                 if ("reply" if reply else "request") == form or (
                     form == "both" and (len(ip) == 4 or not reply)

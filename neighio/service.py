@@ -26,7 +26,7 @@ from .core.node import Route
 from .core.switches import SWITCHES
 from .device import AttachedDevice, Device
 from .driver import Driver
-from .errors import InternalError, InvalidAddress, NeighioError
+from .errors import AdminError, InternalError, InvalidAddress, NeighioError
 from .link.base import Link, LinkDown, LinkGone, Selection
 from .wire.ethernet import ETH_P_ARP, ETH_P_IP, ETH_P_IPV6
 from .wire.ipv6 import is_link_local
@@ -227,6 +227,7 @@ class TableService(Administration):
             NotPermitted: it needs a capability that the process lacks.
             InvalidAddress: there is no such interface, or it is attached already; or one of its addresses is
                 of a family that the table does not serve, or the kernel would answer for it, too.
+            AdminError: EACCES, an IPv6 address of a host's where IPv6 is disabled.
         """
         spec = _device(device)
         driver = self._check()
@@ -269,7 +270,21 @@ class TableService(Administration):
         device = driver.attach(
             link, neigh_construct=spec.neigh_construct, neigh_setup=spec.neigh_setup, answers=host
         )
-        engine, now = driver.engine, driver.clock()
+        try:
+            self._settle_in(link, device, spec, claims)
+        except AdminError:
+            # An IPv6 address of a host's, where IPv6 is disabled on all devices.
+            driver.detach(link.index)
+            device.node.forget_device(device)
+            raise
+        driver.pump()
+        return device
+
+    def _settle_in(
+        self, link: Link, device: CoreDevice, spec: Device, claims: Iterable[Claim] | None
+    ) -> None:
+        """Give a device what it is to have from the beginning."""
+        engine, now, host = self._driver.engine, self._driver.clock(), device.answers
         for family in self._families if spec.forwarding else ():
             engine.set(link.index, family, {"forwarding": 1}, now)
         for ip, prefixlen in spec.addresses if claims is None else ():
@@ -288,8 +303,6 @@ class TableService(Administration):
                 optimistic=claim.optimistic,
                 defence=claim.defence,
             )
-        driver.pump()
-        return device
 
     def _begin_device(self, attached: AttachedDevice) -> None:
         link = attached._link

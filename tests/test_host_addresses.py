@@ -377,6 +377,38 @@ async def test_an_address_that_is_there_is_refused_and_so_is_removing_another(
         assert sorted(n.ours.addresses) == BOTH
 
 
+async def test_where_ipv6_is_disabled_a_host_has_no_ipv6_address(autojump_clock: MockClock) -> None:
+    async with net(theirs=(THEIRS4,)) as n:
+        async with trio.open_nursery() as nursery:
+
+            async def want() -> None:
+                with pytest.raises(neighio.AdminError, match="IPv6 is disabled on this device") as caught:
+                    await n.ours.add_address(OURS6)
+                assert caught.value.errno == errno.EACCES
+
+            nursery.start_soon(want)
+            await trio.testing.wait_all_tasks_blocked()
+            n.a.set("va", 6, disable_ipv6=1)
+        assert_no_address_is_left(n)
+        await want()
+        assert_no_address_is_left(n)
+        n.a.set("va", 6, disable_ipv6=0)
+        await n.ours.add_address(OURS6)
+        assert n.ours.addresses == (OURS6,)
+
+
+async def test_a_host_that_cannot_have_its_ipv6_address_is_not_attached(autojump_clock: MockClock) -> None:
+    segment = Segment(trio.current_time)
+    link = segment.attach(OURS, name="va")
+    async with neighio.open_table(parameters={"disable_ipv6": 1}) as table:
+        with pytest.raises(neighio.AdminError, match="IPv6 is disabled on this device"):
+            await table.attach(neighio.Device(link, "host", addresses=BOTH))
+        assert table.devices == {} and table.statistics().devices == 0
+        table.set(None, 6, disable_ipv6=0)
+        attached = await table.attach(neighio.Device(link, "host", addresses=BOTH))
+        assert sorted(attached.addresses) == BOTH
+
+
 async def test_a_client_has_no_addresses_of_its_own(autojump_clock: MockClock) -> None:
     segment = Segment(trio.current_time)
     device = neighio.Device(segment.attach(OURS, name="va"), addresses=[OURS4])

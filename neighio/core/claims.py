@@ -197,15 +197,31 @@ class Claims:
         self._announcements = [one for one in self._announcements if one.device is not device]
 
     def resume(self, device: Device) -> None:
-        """The device is up again: whatever is to be detected is detected anew (RFC 5227 2.1, RFC 4862
-        5.4)."""
+        """The device is up again: whatever is to be detected is detected anew, as soon as there is a carrier
+        (RFC 5227 2.1, RFC 4862 5.4)."""
         for claim in self._claims.get(device.index, {}).values():
             if claim.transmits:
-                if len(claim.address.ip) == 16:
-                    self._replace(claim, claim.address.flags | IFA_F_TENTATIVE)
-                else:
-                    self._change_address(device, claim.address, False)
-                self._start(claim)
+                self._detect_anew(claim)
+
+    def disconnect(self, device: Device) -> None:
+        """The carrier is lost. A detection for IPv6 goes on, as in Linux: the link was ready once."""
+        for claim in self._claims.get(device.index, {}).values():
+            if len(claim.address.ip) == 4:
+                claim.due = inf
+
+    def connect(self, device: Device, *, first: bool) -> None:
+        """The carrier is there, for the ``first`` time since the device came up or not: IPv4 addresses are
+        detected anew (RFC 5227 2.1), of IPv6 ones those whose detection waits for it (addrconf_dad_run)."""
+        for claim in self._claims.get(device.index, {}).values():
+            if claim.transmits and (len(claim.address.ip) == 4 or first):
+                self._detect_anew(claim)
+
+    def _detect_anew(self, claim: Claim) -> None:
+        if len(claim.address.ip) == 16:
+            self._replace(claim, claim.address.flags | IFA_F_TENTATIVE)
+        else:
+            self._change_address(claim.device, claim.address, False)
+        self._start(claim)
 
     # -- detection
 
@@ -216,9 +232,11 @@ class Claims:
         if not claim.transmits:
             self._succeed(claim)
             return
-        if not device.up:
+        ipv4 = len(claim.address.ip) == 4
+        if not device.up or not (device.carrier if ipv4 else device.ready):
+            # Nobody would hear it.
             return
-        if len(claim.address.ip) == 4:
+        if ipv4:
             wait = services.random.random() * PROBE_WAIT
             if self._conflicts.get(device.index, 0) >= MAX_CONFLICTS:
                 earliest = self._last_start.get(device.index, -inf) + RATE_LIMIT_INTERVAL

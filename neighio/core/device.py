@@ -113,7 +113,8 @@ class Device:
     creation. ``header`` is False for devices without a link-layer header (tun), ``hh_cache`` False for
     those whose header cannot be cached. ``answers`` is True in the host role: the addresses are neighio's,
     which answers for them. ``node`` is the node that the device belongs to. ``groups`` are the IPv6 groups
-    that are listened to, with how many ask for each. ``drops`` counts, by reason, received frames that
+    that are listened to, with how many ask for each. ``ready`` says whether it has had a carrier since it was
+    last set up (IF_READY). ``drops`` counts, by reason, received frames that
     touched nothing and packets to neighbours that were not sent.
     """
 
@@ -134,6 +135,7 @@ class Device:
         "neigh_construct",
         "neigh_setup",
         "node",
+        "ready",
         "switches",
     )
 
@@ -165,6 +167,7 @@ class Device:
         self.answers: bool = answers
         self.addresses: list[Address] = []
         self.groups: dict[bytes, int] = {ALL_NODES: 1}
+        self.ready: bool = self.up and self.carrier
         self.drops: dict[str, int] = {}
         self.switches: dict[int, dict[str, int]] = {
             family: {name: s.default for name, s in SWITCHES[family].items()} for family in SWITCHES

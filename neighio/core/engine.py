@@ -252,7 +252,7 @@ class Engine(DeviceStimuli, NeighbourCalls):
             cache.by_device[index].parms.set(values)
         if "disable_ipv6" in switches:
             for disabled_now in self._disabled() - disabled:
-                self._flush(disabled_now, family=AF_INET6)
+                self._disable_ipv6(self.devices[disabled_now])
         if family == AF_INET6 and "forwarding" in switches:
             for device in self.devices.values():
                 self._follow_forwarding(device)

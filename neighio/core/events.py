@@ -188,6 +188,14 @@ class Claimed(NamedTuple):
     key: bytes
 
 
+class Disowned(NamedTuple):
+    """An own address of a host was taken away from it, other than by its wish; ``reason`` says why."""
+
+    device: Device
+    key: bytes
+    reason: str
+
+
 class AddressConflict(NamedTuple):
     """Somebody else uses an own address of a host, at ``lladdr``.
 
@@ -270,6 +278,7 @@ Output: TypeAlias = (
     | Answer
     | Membership
     | Claimed
+    | Disowned
     | AddressConflict
     | Received
 )

@@ -73,7 +73,8 @@ class Listener:
         self._repeat(device, reports, HZ_100)
 
     def begin(self, device: Device) -> None:
-        """The device came up, or has its first link-local address: all that is listened to is reported."""
+        """The device came up, has a carrier again or its first link-local address: all that is listened to is
+        reported."""
         groups = [group for group in device.groups if group != ALL_NODES]
         if groups:
             reports = self._reports.setdefault(device.index, _Reports())
@@ -113,7 +114,8 @@ class Listener:
 
     def _send(self, device: Device, records: list[tuple[int, bytes]]) -> None:
         cache = self._caches.get(AF_INET6)
-        if cache is not None and device.up and records:
+        disabled = device.node.switch(device, AF_INET6, "disable_ipv6")
+        if cache is not None and device.up and not disabled and records:
             own = [address.ip for address in device.own(AF_INET6) if address.proven]
             source = next(filter(is_link_local, reversed(own)), UNSPECIFIED)
             table = cache.by_device[device.index]

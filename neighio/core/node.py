@@ -183,6 +183,13 @@ class Node:
                 return True
         return False
 
+    def forget_network(self, device: Device, ip: bytes, prefixlen: int) -> None:
+        """A device has no longer this address: the route to its network goes, unless another one is of it."""
+        for other in device.addresses:
+            if len(other.ip) == len(ip) and other.prefixlen == prefixlen and other.subnet_contains(ip):
+                return
+        self.remove_route(Route(ip, prefixlen, device))
+
     def forget_routes(self, device: Device) -> None:
         """Forget every route through a device."""
         for routes in self._routes.values():

@@ -24,6 +24,7 @@ from .constants import (
     NUD_VALID,
 )
 from .device import Address, Device
+from .events import Disowned
 from .flush import begin_flush
 from .node import Route
 from .proxy import flush_proxies
@@ -91,6 +92,7 @@ class DeviceStimuli(EngineBase):
         self._at(now)
         device = self.device(index)
         device.flags |= IFF_UP
+        device.ready = device.carrier
         if device.answers:
             self.listener.begin(device)
             self.claims.resume(device)
@@ -101,12 +103,14 @@ class DeviceStimuli(EngineBase):
         self._at(now)
         device = self.device(index)
         device.flags &= ~(IFF_UP | IFF_LOWER_UP)
+        device.ready = False
         self.claims.suspend(device)
         self.listener.stop(device)
         self._flush(index)
 
     def carrier(self, index: int, on: bool, now: float) -> None:
-        """The carrier came or went (NETDEV_CHANGE, neigh_carrier_down).
+        """The carrier came or went (NETDEV_CHANGE, neigh_carrier_down). A host detects its addresses when it
+        came, IPv6 ones only for the first time since the device was set up, and reports its groups.
 
         Without it PERMANENT and EXT_VALIDATED entries stay, unless arp_evict_nocarrier or
         ndisc_evict_nocarrier is off: then all of that family.
@@ -115,8 +119,14 @@ class DeviceStimuli(EngineBase):
         device = self.device(index)
         if on:
             device.flags |= IFF_LOWER_UP
+            first, device.ready = not device.ready, True
+            if device.answers:
+                # It may be plugged into another switch now.
+                self.listener.begin(device)
+                self.claims.connect(device, first=first)
             return
         device.flags &= ~IFF_LOWER_UP
+        self.claims.disconnect(device)
         for cache, table in self._tables(index):
             if not cache.protocol.switch(device, cache.protocol.evict_nocarrier):
                 continue
@@ -204,11 +214,15 @@ class DeviceStimuli(EngineBase):
         when None, 0 for none. ``optimistic`` (IPv6) uses it meanwhile; as optimistic_dad says when None.
 
         Raises:
-            AdminError: EEXIST, the device has it or wants it already.
+            AdminError: EEXIST, the device has it or wants it already; EACCES, IPv6 is disabled there.
             InvalidAddress: its family is not served.
         """
         self._at(now)
-        device = self._place(index, address.ip)[1].device
+        cache, table = self._place(index, address.ip)
+        device = table.device
+        refusal = cache.protocol.refuses_to_add(device)
+        if refusal is not None:
+            raise AdminError(errno.EACCES, f"address: {refusal}")
         if self.claims.find(device, address.ip) is not None or device.address(address.ip) is not None:
             raise AdminError(errno.EEXIST, f"address: {format_ip(address.ip)} is there already")
         if len(address.ip) == 16:
@@ -229,6 +243,16 @@ class DeviceStimuli(EngineBase):
         """Have an own address no more; False when there was no such one."""
         self._at(now)
         return self.claims.give_up(self.devices[index], ip) is not None
+
+    def _disable_ipv6(self, device: Device) -> None:
+        """IPv6 was disabled on a device: its entries go, and a host's addresses (addrconf_ifdown)."""
+        self._flush(device.index, family=AF_INET6)
+        for claim in self.claims.of(device):
+            if len(claim.address.ip) == 16:
+                self.claims.give_up(device, claim.address.ip)
+                reason = self.caches[AF_INET6].protocol.refuses_to_add(device) or ""
+                self.services.outputs.append(Disowned(device, claim.address.ip, reason))
+        self.listener.stop(device)
 
     def announce(
         self,
@@ -252,12 +276,9 @@ class DeviceStimuli(EngineBase):
 
     def _change_address(self, device: Device, address: Address, add: bool) -> None:
         """Give a host an address or take it away, with the route to its network."""
-        route = Route(address.ip, address.prefixlen, device)
         if add:
             self._gain(device, address)
-            device.node.add_route(route)
+            device.node.add_route(Route(address.ip, address.prefixlen, device))
         else:
             self._lose(device, address.ip, address.prefixlen)
-            near = (one for one in device.addresses if one.prefixlen == address.prefixlen)
-            if not any(len(one.ip) == len(address.ip) and one.subnet_contains(address.ip) for one in near):
-                device.node.remove_route(route)
+            device.node.forget_network(device, address.ip, address.prefixlen)

@@ -248,11 +248,11 @@ class Simulation:
         self._settle()
 
     def remove_address(self, dev: str, address: str) -> None:
-        """Take an address away again, and its route."""
+        """Take an address away again, and its route, unless another address is of its network."""
         ip, prefixlen = parse_interface(address)
         device = self.device(dev)
-        device.node.remove_route(Route(ip, prefixlen, device))
         self.engine.remove_address(device.index, ip, prefixlen, self.now)
+        device.node.forget_network(device, ip, prefixlen)
         self._settle()
 
     def add_route(self, dev: str, prefix: str, gateway: str | None = None) -> None:

@@ -237,6 +237,31 @@ def test_a_device_that_is_down_reports_nothing_and_everything_when_it_is_up() ->
     assert found[0].time == round(begin + 0.008, 3)
 
 
+def test_a_carrier_that_comes_again_has_everything_reported_there_may_be_another_switch() -> None:
+    sim = quiet()
+    link(sim).set_carrier(False)
+    sim.run(60.0)
+    assert reports(sim) == []
+    link(sim).set_carrier(True)
+    begin = sim.now - BEGIN
+    sim.run(60.0)
+
+    found = reports(sim)
+    assert [one.records for one in found] == [dict.fromkeys(LISTENED, JOINED)] * 2
+    assert found[0].time == round(begin + 0.008, 3)
+
+
+def test_where_ipv6_is_disabled_nothing_is_reported() -> None:
+    sim = quiet()
+    sim.add_address("va", "2001:db8::42/64")
+    hear(sim, query(within=8.0))
+    sim.set("va", 6, disable_ipv6=1)
+    sim.set("va", 6, forwarding=1)
+    sim.run(60.0)
+
+    assert reports(sim) == []
+
+
 def test_a_detached_device_reports_nothing_more() -> None:
     sim = quiet()
     sim.add_address("va", "2001:db8::42/64")

@@ -409,6 +409,15 @@ def test_the_last_address_takes_the_entries_along() -> None:
     assert sim.lines() == [f"Deleted {PEER} dev va lladdr {LLADDR_B} REACHABLE"]
 
 
+def test_a_network_is_reached_as_long_as_an_address_is_of_it() -> None:
+    sim, _ = scene()
+    sim.add_address("va", "198.51.100.9/24")
+    sim.remove_address("va", "198.51.100.1/24")
+    assert sim.engine.node.route(bytes([198, 51, 100, 2])) is not None
+    sim.remove_address("va", "198.51.100.9/24")
+    assert sim.engine.node.route(bytes([198, 51, 100, 2])) is None
+
+
 @pytest.mark.parametrize("text", ["198.51.100.1", "198.51.100.1/33", "198.51.100.1/x", "198.51.100/24"])
 def test_an_interface_address_has_a_prefix_length(text: str) -> None:
     sim = Simulation()
