@@ -324,9 +324,7 @@ class HostRole:
             form: of gratuitous ARP; some neighbours heed requests alone, some replies (RFC 5227 3).
 
         Raises:
-            InvalidAddress: an address that is not in use here, or with ``force`` one that no station can
-                have, or an IPv6 one where there is none from which to send; a link-layer address that is
-                none of a station.
+            InvalidAddress: an address that is not in use here.
             DeviceGone: the device is down.
             ValueError: a number that is none; names the field.
         """
@@ -335,18 +333,19 @@ class HostRole:
             raise ValueError(f"repeat: {repeat!r} is no whole number of at least 1")
         for name, value, least in (("interval", interval, 0.0), ("backoff", backoff, 1.0)):
             if not least <= value < inf:
-            addresses: those to announce.
                 raise ValueError(f"{name}: {value!r} is out of range, expected at least {least:g}")
         if form not in ("request", "reply", "both"):
             raise ValueError(f"form: {form!r} is not one of request, reply, both")
         ips = []
         for text in addresses:
             ip = self._meant(text)
-            self._check_announced(driver, ip, force=force)
+            own = self._device.address(ip)
+            if own is None or own.tentative:
+                raise InvalidAddress(f"address: {format_ip(ip)} is not in use on {self._device.name}")
             ips.append(ip)
         if not self._device.up:
             raise DeviceGone(f"{self._device.name} is down")
-        for ip in ips or self._announceable(driver):
+        for ip in ips or [address.ip for address in self._device.addresses if not address.tentative]:
             for reply in (False, True):
                 if ("reply" if reply else "request") == form or (
                     form == "both" and (len(ip) == 4 or not reply)
