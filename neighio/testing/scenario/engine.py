@@ -174,9 +174,6 @@ class _Stage:
 
     def _change_lladdr(self, lladdr: LinkAddress) -> None:
         self.link.change(lladdr=lladdr)
-        if self.sim.device(DEVICE).answers:
-            # A host's is its own to set; nobody has told it yet.
-            self.sim.engine.set_lladdr(self.index, lladdr, self.sim.now)
 
     def _next_hop(self, ip: bytes) -> bytes:
         hop = self.sim.device(DEVICE).node.first_hop(ip)
