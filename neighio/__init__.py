@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from .address import IPAddress as IPAddress
     from .address import LinkAddress as LinkAddress
+    from .address import Network as Network
     from .administration import Cache as Cache
     from .administration import CacheStatistics as CacheStatistics
     from .administration import EntryOptions as EntryOptions
@@ -57,7 +58,7 @@ __version__ = "0.1.0"
 # A name is imported when it is first asked for: a program that wants an error or an address alone, and
 # whoever asks a command for its help, need not wait for the whole machine.
 _HOMES: Final = {
-    "address": ("IPAddress", "LinkAddress"),
+    "address": ("IPAddress", "LinkAddress", "Network"),
     "administration": ("Cache", "CacheStatistics", "EntryOptions", "TableStatistics"),
     "core.events": (
         "AddressConflict",

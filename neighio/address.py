@@ -5,14 +5,27 @@ from __future__ import annotations
 import ipaddress
 import socket
 import string
+from collections.abc import Iterable
 from typing import Self, TypeAlias
 
 from .errors import InvalidAddress
 
-__all__ = ["IPAddress", "LinkAddress", "format_ip", "pack_plain", "parse_ip", "parse_network"]
+__all__ = [
+    "IPAddress",
+    "LinkAddress",
+    "Network",
+    "format_ip",
+    "pack_plain",
+    "parse_ip",
+    "parse_network",
+    "parse_networks",
+]
 
 IPAddress: TypeAlias = "str | bytes | ipaddress.IPv4Address | ipaddress.IPv6Address"
 """What the public face takes for an IP address: text, an :mod:`ipaddress` object or packed octets."""
+
+Network: TypeAlias = "IPAddress | ipaddress.IPv4Network | ipaddress.IPv6Network"
+"""What the public face takes for a network: "198.51.100.0/24", an :mod:`ipaddress` object, or one address."""
 
 # Plain names and numbers: an attribute of a module and a member of an enumeration cost as much as the call.
 _pton = socket.inet_pton
@@ -130,6 +143,35 @@ def parse_network(value: object, *, field: str = "network") -> tuple[bytes, int]
     except ValueError as error:
         raise InvalidAddress(f"{field}: {error}") from None
     return network.network_address.packed, network.prefixlen
+
+
+def parse_networks(
+    value: Network | Iterable[Network], *, field: str = "network"
+) -> tuple[tuple[bytes, int], ...]:
+    """Return which addresses a network, or several of one family, consist of: runs of them, each as its first
+    address, packed, and how many; ascending. What is in two networks is in one run.
+
+    Raises:
+        InvalidAddress: one is no network (see :func:`parse_network`), they are of two families, or there is
+            none; the message names ``field``.
+    """
+    several = [value] if isinstance(value, _NETWORK_TYPES) else value
+    if not isinstance(several, Iterable):
+        raise InvalidAddress(f"{field}: {value!r} is not an IP network")
+    networks = [parse_network(one, field=field) for one in several]
+    if len({len(first) for first, _ in networks}) != 1:
+        raise InvalidAddress(f"{field}: {'networks of two families' if networks else 'none is given'}")
+    length = len(networks[0][0])
+    merged: list[tuple[int, int]] = []
+    for start, last in sorted(
+        (start, start + (1 << (length * 8 - prefixlen)) - 1)
+        for start, prefixlen in ((int.from_bytes(first, "big"), prefixlen) for first, prefixlen in networks)
+    ):
+        if merged and start <= merged[-1][1] + 1:
+            merged[-1] = merged[-1][0], max(merged[-1][1], last)
+        else:
+            merged.append((start, last))
+    return tuple((start.to_bytes(length, "big"), last - start + 1) for start, last in merged)
 
 
 def format_ip(packed: bytes) -> str:

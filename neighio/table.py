@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from math import inf
 from random import Random
@@ -13,7 +12,7 @@ import trio
 
 from ._failures import has_cancellation, is_cancellation, of_table
 from ._park import Token, park
-from .address import IPAddress, LinkAddress, format_ip, parse_ip, parse_network
+from .address import IPAddress, LinkAddress, Network, format_ip, parse_ip, parse_networks
 from .core.base import FAMILY_OF_LENGTH
 from .core.constants import RTN_LOCAL, RTN_UNICAST
 from .core.neighbour import Neighbour
@@ -197,7 +196,7 @@ class NeighbourTable(TableService):
 
     def sweep(
         self,
-        network: str | ipaddress.IPv4Network | ipaddress.IPv6Network,
+        network: Network | Iterable[Network],
         dev: str | None = None,
         *,
         rate: float = 1000.0,
@@ -208,6 +207,7 @@ class NeighbourTable(TableService):
         """Ask every address of a network, in random order: ``async with table.sweep(...) as sweep``.
 
         Args:
+            network: whom to ask; several networks or addresses, of one family, are one sweep.
             rate: solicitations a second; :data:`math.inf` for as fast as it goes.
             tries: how often an address that does not answer is asked.
             interval: seconds between two tries of one address, at least; and how long the last is waited for.
@@ -232,13 +232,12 @@ class NeighbourTable(TableService):
         driver = self._check()
         index = driver.index(dev)
         self._check_up(index)
-        first, prefixlen = parse_network(network)
-        cache = driver.engine.caches.get(FAMILY_OF_LENGTH[len(first)])
+        runs = parse_networks(network)
+        cache = driver.engine.caches.get(FAMILY_OF_LENGTH[len(runs[0][0])])
         if cache is None:
             raise InvalidAddress(f"network: {network} is of a family that this table does not serve")
-        count = 1 << (len(first) * 8 - prefixlen)
-        check_size(count, cache.swept)
-        keys = driver.engine.sweep_keys(index, first, count)
+        check_size(sum(count for _, count in runs), cache.swept)
+        keys = driver.engine.sweep_keys(index, runs)
         return self._sweep(Sweep(driver, index, keys, rate=rate, tries=int(tries), interval=interval), keep)
 
     @asynccontextmanager

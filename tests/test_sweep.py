@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import trio.testing
 from trio.testing import MockClock
 
 import neighio
-from neighio import NudState
+from neighio import Network, NudState
 from neighio.sweep import UNREAD
 from neighio.testing import ScriptedPeer
 from neighio.wire import arp
@@ -325,6 +326,24 @@ async def test_a_network_may_be_empty_or_one_address(autojump_clock: MockClock) 
             assert sweeping.progress().round == 1
 
 
+async def test_several_networks_are_one_sweep_and_what_is_in_two_is_asked_once(
+    autojump_clock: MockClock,
+) -> None:
+    networks: list[Network] = [
+        "198.51.100.8/30",
+        IPv4Network("198.51.100.0/29"),
+        "198.51.100.10",
+        b"\xc6\x33\x64\x20",
+    ]
+    wanted = {f"198.51.100.{host}" for host in (0, *range(2, 12), 32)}
+    async with world(addresses=HOSTS) as w:
+        async with w.table.sweep(iter(networks), tries=1) as sweeping:
+            found = await replies(sweeping)
+        assert {reply.ip for reply in found} == wanted and len(found) == len(wanted) == w.frames()
+        order = [ip for _, ip in asked(w)]
+        assert order != sorted(order)
+
+
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"rate": 0}, ValueError, "rate: 0 is not above 0"),
     ({"rate": math.nan}, ValueError, "rate: nan is not above 0"),
@@ -335,6 +354,18 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"network": "198.51.100.1/24"}, neighio.InvalidAddress, "network: .* has host bits set"),
     ({"network": "198.0.0.0/11"}, neighio.InvalidAddress, "network: 2097152 addresses, at most 1048576"),
     ({"network": "2001:db8::/107"}, neighio.InvalidAddress, "network: 2097152 addresses, at most 1048576"),
+    ({"network": ["198.0.0.0/13", "198.8.0.0/12"]}, neighio.InvalidAddress, "network: .* has host bits set"),
+    (
+        {"network": ["198.0.0.0/13", "198.16.0.0/12"]},
+        neighio.InvalidAddress,
+        "network: 1572864 addresses, at most",
+    ),
+    (
+        {"network": ["198.51.100.0/24", "2001:db8::1"]},
+        neighio.InvalidAddress,
+        "network: networks of two families",
+    ),
+    ({"network": []}, neighio.InvalidAddress, "network: none is given"),
     ({"network": 5}, neighio.InvalidAddress, "network: 5 is not an IP network"),
     ({"dev": "vx"}, neighio.InvalidAddress, "device: 'vx' is not attached"),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ..address import LinkAddress, format_ip
@@ -177,12 +177,14 @@ class NeighbourCalls(EngineBase):
         self._at(now)
         return targets.give_back(budget, keep=keep)
 
-    def sweep_keys(self, index: int, first: bytes, count: int) -> list[bytes]:
-        """The ``count`` addresses from ``first`` on that may be somebody's on a device's link, in random
-        order."""
-        length = len(first)
-        start = int.from_bytes(first, "big")
-        keys = [number.to_bytes(length, "big") for number in range(start, start + count)]
+    def sweep_keys(self, index: int, runs: Iterable[tuple[bytes, int]]) -> list[bytes]:
+        """The addresses that may be somebody's on a device's link, in random order, of some runs: each is a
+        first address and how many from there on."""
+        keys: list[bytes] = []
+        for first, count in runs:
+            length = len(first)
+            start = int.from_bytes(first, "big")
+            keys += [number.to_bytes(length, "big") for number in range(start, start + count)]
         kind = self.devices[index].node.address_type
         keys = [key for key in keys if kind(key) == RTN_UNICAST]
         self.services.random.shuffle(keys)
