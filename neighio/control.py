@@ -4,8 +4,11 @@ A Unix socket of mode 0600. Both sides send JSON objects, one a line. Each of ou
 one is "hello". A request is ``{"request": NAME, ...}``, and the answers come in the order of the requests:
 
 * ``show``: "entry" for each entry, then "end".
-* ``monitor``, ``trace`` true or false: "begun", then "new", "del" and "miss" as they happen, with ``trace``
-  "change" for every transition, too; until the client closes its side.
+* ``get``, ``entries`` a list of [ADDRESS, DEVICE]: "entry" for each of those that there are, then "end".
+* ``monitor``, ``trace`` and ``entries`` true or false: "begun", then "new", "del" and "miss" as they happen,
+  with ``trace`` "change" for every transition, too; until the client closes its side. With ``entries`` there
+  is "entry" for each entry first, and "idle" when all were shown; a change to one that was shown already may
+  come before that.
 * ``stats``: "stats", the counters and the thresholds.
 * ``parameters``, ``device`` a name or null, ``family`` 4 or 6: "parameters".
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from .address import parse_ip
 from .core.events import Change, DelNeighbour, Miss, NewNeighbour
 from .errors import InvalidAddress, NeighioError, SubscriberOverflow
 from .publication import Idle, Published, Subscription
@@ -37,7 +38,8 @@ BATCH: Final = 64
 # What a request may say beside its name.
 _FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "show": frozenset(),
-    "monitor": frozenset({"trace"}),
+    "get": frozenset({"entries"}),
+    "monitor": frozenset({"trace", "entries"}),
     "stats": frozenset(),
     "parameters": frozenset({"device", "family"}),
 }
@@ -58,6 +60,7 @@ class Conversation:
         self._over = False
         self._requests: Mapping[str, Callable[[Record], Awaitable[None]]] = {
             "show": self._show,
+            "get": self._get,
             "monitor": self._monitor,
             "stats": self._stats,
             "parameters": self._parameters,
@@ -143,13 +146,27 @@ class Conversation:
                 batch.clear()
         await self._send([*batch, {"kind": "end", **self._stamp.at(), "count": count}])
 
+    async def _get(self, request: Record) -> None:
+        driver = self._table._check()
+        now = driver.clock()
+        found: list[Record] = []
+        for address, device in _places(request):
+            # Of what is no address, or on no device of the table, there is no entry.
+            with suppress(InvalidAddress):
+                neighbour = driver.engine.lookup(driver.index(device), parse_ip(address)[0], now)
+                if neighbour is not None:
+                    entry = neighbour.cache.snapshot(NewNeighbour, neighbour.row)
+                    assert isinstance(entry, NewNeighbour)
+                    found.append({"kind": "entry", **entry_record(entry, now)})
+        driver.pump()
+        await self._send([*found, {"kind": "end", **self._stamp.at(), "count": len(found)}])
+
     async def _monitor(self, request: Record) -> None:
-        trace = request.get("trace", False)
-        if not isinstance(trace, bool):
-            raise ValueError(f"trace: {trace!r} is neither true nor false")
+        trace, entries = (_boolean(request, name) for name in ("trace", "entries"))
         driver = self._table._check()
         subscription = driver.subscribe(trace=trace, errors=False, conflicts=False, capacity=MOST_WAITING)
-        subscription.skip()
+        if not entries:
+            subscription.skip()
         with EventStream(driver, subscription) as events:
             await self._send([{"kind": "begun", **self._stamp.at()}])
             async with trio.open_nursery() as nursery:
@@ -163,21 +180,26 @@ class Conversation:
     async def _tell(self, events: EventStream, subscription: Subscription) -> None:
         while True:
             try:
-                batch = [await anext(events)]
+                event: Published | None = await anext(events)
+                batch: list[Record] = []
                 with suppress(SubscriberOverflow):
-                    while len(batch) < BATCH and (event := subscription.take()) is not None:
-                        batch.append(event)
+                    while event is not None:
+                        batch.extend(self._records(event, existing=subscription.existing))
+                        event = subscription.take() if len(batch) < BATCH else None
             except SubscriberOverflow:
                 await self.refuse(f"more than {MOST_WAITING} changes waited to be read: some are lost")
                 return
-            await self._send(self._records(batch))
+            await self._send(batch)
 
-    def _records(self, events: Iterable[Published]) -> Iterator[Record]:
-        for event in events:
-            if isinstance(event, Change):
-                yield change_record(event, self._stamp)
-            elif isinstance(event, NewNeighbour | DelNeighbour | Miss):
-                yield event_record(event, self._stamp)
+    def _records(self, event: Published, *, existing: bool) -> Iterator[Record]:
+        if isinstance(event, Change):
+            yield change_record(event, self._stamp)
+        elif isinstance(event, Idle):
+            yield {"kind": "idle", **self._stamp.at()}
+        elif existing and isinstance(event, NewNeighbour):
+            yield {"kind": "entry", **entry_record(event, self._table._check().clock())}
+        elif isinstance(event, NewNeighbour | DelNeighbour | Miss):
+            yield event_record(event, self._stamp)
 
     async def _read_to_the_end(self, scope: trio.CancelScope) -> None:
         await trio.lowlevel.checkpoint()
@@ -206,6 +228,28 @@ class Conversation:
             raise ValueError(f"family: {family!r} is neither 4 nor 6")
         found = self._table.parameters(device, family)
         await self._send([{"kind": "parameters", "device": device, "family": family, "values": dict(found)}])
+
+
+def _boolean(request: Record, name: str) -> bool:
+    value = request.get(name, False)
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}: {value!r} is neither true nor false")
+    return value
+
+
+def _places(request: Record) -> list[tuple[str, str]]:
+    """Return addresses, each with its device."""
+    entries = request.get("entries")
+    if not isinstance(entries, list):
+        raise ValueError("entries: that is no list of [ADDRESS, DEVICE]")
+    found = []
+    for entry in entries:
+        match entry:
+            case [str(address), str(device)]:
+                found.append((address, device))
+            case _:
+                raise ValueError(f"entries: {entry!r} is no [ADDRESS, DEVICE]")
+    return found
 
 
 def _parse(line: bytes) -> Record:

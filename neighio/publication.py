@@ -64,6 +64,7 @@ class Subscription:
         "closed",
         "conflicts",
         "errors",
+        "existing",
         "overflowed",
         "token",
         "trace",
@@ -90,6 +91,8 @@ class Subscription:
         self._shown = 0
         self.trace: bool = trace
         self.errors: bool = errors
+        self.existing: bool = False
+        """Whether what was taken last is an entry that the walk came to, and nothing that happened."""
         self.conflicts: bool = conflicts
         self.overflowed: bool = False
         self.closed: bool = False
@@ -105,6 +108,7 @@ class Subscription:
         if not self._queue and self._caches:
             self._walk()
         if self._queue:
+            self.existing = self._shown > 0
             self._shown = max(self._shown - 1, 0)
             return self._queue.popleft()
         if self.overflowed:

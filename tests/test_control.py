@@ -189,6 +189,59 @@ async def test_one_who_monitors_is_told_of_what_happens_and_not_of_what_was(path
     assert begun["time"] <= new["time"] <= failed["time"] <= gone["time"]
 
 
+async def test_one_who_asks_for_the_entries_is_shown_them_and_then_told_of_what_happens(path: Path) -> None:
+    async with serving(path) as table, client(path) as who:
+        table.arp.gc_thresh2 = table.arp.gc_thresh3 = 4000
+        wanted = [f"198.51.{100 + n // 250}.{n % 250 + 1}" for n in range(1, 1000)]
+        for ip in wanted:
+            table.add(ip, lladdr=THEIRS, nud="stale")
+        begun = await who.ask(request="monitor", trace=True, entries=True)
+        *entries, idle = await who.until("idle")
+        table.replace(wanted[7], lladdr=OTHER, nud="reachable")
+        change, new = await who.until("new")
+    assert (begun["kind"], list(idle)) == ("begun", ["kind", "time", "wall"])
+    assert {entry["kind"] for entry in entries} == {"entry"} and list(entries[0]) == ENTRY + AGES
+    assert sorted(entry["address"] for entry in entries) == sorted(wanted)
+    assert (change["kind"], change["address"], change["old_state"]) == ("change", wanted[7], "STALE")
+    assert (new["address"], new["lladdr"]) == (wanted[7], OTHER)
+
+
+async def test_what_happens_while_entries_are_shown_is_told_of_as_what_happened(path: Path) -> None:
+    async with serving(path) as table, client(path) as who:
+        table.arp.gc_thresh2 = table.arp.gc_thresh3 = 40000
+        wanted = [f"198.18.{n // 250}.{n % 250 + 1}" for n in range(1, 20000)]
+        for ip in wanted:
+            table.add(ip, lladdr=THEIRS, nud="stale")
+        # More than the socket holds: the walk waits for its reader, and has come by the first entry.
+        await who.ask(request="monitor", entries=True)
+        await wait_all_tasks_blocked()
+        table.delete(wanted[0])
+        *found, _ = await who.until("idle")
+    kinds = [record["kind"] for record in found if record["address"] == wanted[0]]
+    assert kinds == ["entry", "new", "del"]
+    assert sum(record["kind"] == "entry" for record in found) == len(wanted)
+    assert found[-1]["kind"] == "entry"
+
+
+async def test_single_entries_are_had_by_address_and_device(path: Path) -> None:
+    async with serving(path) as table, client(path) as who:
+        for ip in ("198.51.100.2", "198.51.100.3", "fe80::2"):
+            table.add(ip, lladdr=THEIRS, nud="stale")
+        asked = [["fe80::2", "va"], ["198.51.100.2", "va"], ["198.51.100.9", "va"], ["198.51.100.3", "vb"]]
+        await who.send(json.dumps({"request": "get", "entries": [*asked, ["odd", "va"]]}).encode() + b"\n")
+        *entries, end = await who.until("end")
+        await who.send(b'{"request": "show"}\n')
+        *shown, _ = await who.until("end")
+    assert [entry["address"] for entry in entries] == ["fe80::2", "198.51.100.2"]
+    assert end["count"] == 2 and list(entries[0]) == ENTRY + AGES
+    for entry in entries:
+        (same,) = (each for each in shown if each["address"] == entry["address"])
+        assert 0 <= same.pop("used") - entry.pop("used") < SECONDS
+        for age in ("confirmed", "updated"):
+            assert 0 <= same.pop(age) - entry.pop(age) < SECONDS
+        assert entry == same
+
+
 async def test_one_who_traces_is_told_of_silent_transitions_too(path: Path) -> None:
     async with serving(path) as table, client(path) as who:
         table.add("198.51.100.2", lladdr=THEIRS, nud="stale")
@@ -257,14 +310,21 @@ async def test_many_clients_have_their_own_conversations(path: Path) -> None:
         (b"[" * 8000, "request: that is no JSON object"),
         (b'"show"', "request: that is no JSON object"),
         (b'{"request": "show"', "request: that is no JSON object"),
-        (b"{}", "request: there is no None; there are show, monitor, stats, parameters"),
+        (b"{}", "request: there is no None; there are show, get, monitor, stats, parameters"),
         (
             b'{"request": ["show"]}',
-            "request: there is no ['show']; there are show, monitor, stats, parameters",
+            "request: there is no ['show']; there are show, get, monitor, stats, parameters",
         ),
-        (b'{"request": "flush"}', "request: there is no 'flush'; there are show, monitor, stats, parameters"),
+        (
+            b'{"request": "flush"}',
+            "request: there is no 'flush'; there are show, get, monitor, stats, parameters",
+        ),
         (b'{"request": "show", "dev": 1}', "dev: show has no such field"),
         (b'{"request": "monitor", "trace": 1}', "trace: 1 is neither true nor false"),
+        (b'{"request": "monitor", "entries": []}', "entries: [] is neither true nor false"),
+        (b'{"request": "get"}', "entries: that is no list of [ADDRESS, DEVICE]"),
+        (b'{"request": "get", "entries": [["::1"]]}', "entries: ['::1'] is no [ADDRESS, DEVICE]"),
+        (b'{"request": "get", "entries": [["::1", 4]]}', "entries: ['::1', 4] is no [ADDRESS, DEVICE]"),
         (b'{"request": "parameters", "family": 5}', "family: 5 is neither 4 nor 6"),
         (b'{"request": "parameters", "family": true}', "family: True is neither 4 nor 6"),
         (b'{"request": "parameters", "device": 7}', "device: 7 is no name"),
