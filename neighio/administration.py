@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import trio
 
-from .address import IPAddress, LinkAddress, parse_ip
+from .address import IPAddress, LinkAddress, format_ip, parse_ip
 from .core import constants as c
 from .core.cache import NeighbourCache
 from .core.constants import AF_INET, AF_INET6
@@ -16,6 +16,7 @@ from .core.neighbour import Neighbour
 from .core.proxy import ProxyEntry
 from .errors import InvalidAddress
 from .states import parse_nud
+from .wire.ipv6 import is_multicast
 
 if TYPE_CHECKING:
     from .driver import Driver
@@ -312,6 +313,8 @@ class Administration:
         if not 0 <= protocol <= 0xFF:
             raise ValueError(f"protocol: {protocol!r} is out of range, expected 0 to 255")
         index, key = self._admin_place(driver, ip, dev, proxy=bool(flags & c.NTF_PROXY))
+        if flags & c.NTF_PROXY:
+            _check_proxied(key)
         address = None if lladdr is None else LinkAddress(lladdr)
         try:
             driver.engine.new_neighbour(
@@ -364,3 +367,11 @@ class Administration:
         if proxy and dev is None:
             return None, parse_ip(ip)[0]
         return driver.place(ip, dev)
+
+
+def _check_proxied(key: bytes) -> None:
+    """Return if there can be a proxy for an address. Linux makes an entry of no use for the others."""
+    group = key[0] & 0xF0 == 0xE0 if len(key) == 4 else is_multicast(key)
+    if group or not any(key):
+        kind = "a group" if group else "the unspecified address"
+        raise InvalidAddress(f"proxy: {format_ip(key)} is {kind}, for which no host is a proxy")

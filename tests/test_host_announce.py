@@ -326,6 +326,17 @@ async def test_what_is_nobodys_address_is_not_proxied(ip: str, autojump_clock: M
         assert n.a.ndisc.proxies() == n.a.arp.proxies() == []
 
 
+@pytest.mark.parametrize("dev", ["va", None])
+@pytest.mark.parametrize("ip", ["224.0.0.5", "239.255.255.250", "ff02::5", "::", "0.0.0.0"])
+async def test_there_is_no_proxy_for_a_group_or_for_nobody(
+    ip: str, dev: str | None, autojump_clock: MockClock
+) -> None:
+    async with net(ours=OWN, forwarding=True) as n:
+        with pytest.raises(neighio.InvalidAddress, match=rf"^(ip|proxy): .*({ip}|unspecified)"):
+            n.a.add(ip, dev, proxy=True)
+        assert n.a.ndisc.proxies() == n.a.arp.proxies() == []
+
+
 async def test_only_a_router_is_a_proxy(autojump_clock: MockClock) -> None:
     async with net(ours=(OURS6, LOCAL), theirs=(THEIRS6, THEIR_LOCAL)) as n:
         n.a.set("va", 6, proxy_ndp=1, proxy_delay=0.0)

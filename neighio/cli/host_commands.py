@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import trio
 
@@ -12,7 +12,7 @@ from ..errors import AdminError, DeviceGone, DuplicateAddress, NeighioError
 from ..records import Record
 from .host_send import Sender
 from .host_table import TableCommands
-from .host_words import check_no_more, take_exactly
+from .host_words import check_no_more, parse_count, parse_number, parse_pairs, take_exactly
 
 if TYPE_CHECKING:
     from .host_life import Host
@@ -21,6 +21,15 @@ __all__ = ["Commands"]
 
 FOLLOWING_SECONDS: Final = 2.0
 """How long the kernel may take to tell of what it was asked to do."""
+
+ANNOUNCING: Final = ("repeat", "interval", "backoff", "form")
+"""The words of ``announce``, each with a value."""
+
+FORMS: Final[Mapping[str, Literal["request", "reply", "both"]]] = {
+    "request": "request",
+    "reply": "reply",
+    "both": "both",
+}
 
 
 class Commands:
@@ -77,8 +86,19 @@ class Commands:
         return {"ok": False, **self._host.stamp.at(), "error": text, "errno": _errno(error)}
 
     def _announce(self, words: list[str]) -> Record:
-        """``announce [IP ...]``."""
-        self._host.attached.announce(*words)
+        """``announce [IP ...] [repeat N] [interval SECONDS] [backoff FACTOR] [form FORM]``."""
+        first = next((place for place, word in enumerate(words) if word in ANNOUNCING), len(words))
+        given = parse_pairs("announce", words[first:], ANNOUNCING)
+        form = FORMS.get(given.get("form", "request"))
+        if form is None:
+            raise ValueError(f"form: {given['form']!r} is not one of {', '.join(FORMS)}")
+        self._host.attached.announce(
+            *words[:first],
+            repeat=parse_count("repeat", given.get("repeat", "1")),
+            interval=parse_number("interval", given.get("interval", "1")),
+            backoff=parse_number("backoff", given.get("backoff", "1")),
+            form=form,
+        )
         return {}
 
     def _quit(self, words: list[str]) -> Record:
@@ -91,7 +111,7 @@ class Commands:
         host = self._host
         match words:
             case ["add", address]:
-                await host.attached.add_address(address, dad_transmits=host.dad_transmits)
+                await host.add_address(address)
             case ["del", address]:
                 host.attached.remove_address(address)
                 await trio.lowlevel.checkpoint()

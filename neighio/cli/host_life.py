@@ -13,6 +13,7 @@ import trio
 from ..device import AttachedDevice, Device
 from ..echo import answer_echo
 from ..errors import DeviceGone, DuplicateAddress, InvalidAddress, NeighioError
+from ..host import Defence
 from ..publication import DeviceChange, Happening
 from ..records import Stamp, json_line
 from ..table import NeighbourTable, open_table
@@ -37,6 +38,7 @@ class Host:
     Attributes:
         table, attached: the table, and its one device.
         dad_transmits: how many probes detect whether an address is somebody else's; None as usual.
+        defence: what is done when somebody else uses an IPv4 address.
         settings: what was set, for the time when a removed interface is there again.
         stamp: when something happens.
     """
@@ -52,6 +54,7 @@ class Host:
         self._options = options
         self.settings: list[Setting] = list(options.settings)
         self.dad_transmits: int | None = options.dad_transmits
+        self.defence: Defence = options.defence
         self._status = 0
         self._failure: NeighioError | OSError | None = None
         self._refusals: list[NeighioError] = []
@@ -136,8 +139,10 @@ class Host:
         Raises:
             NeighioError: one cannot be had.
         """
-        if not self.attached.up and self._options.addresses:
-            print(printable(f"neighio host: {self.attached.name} is down"), file=sys.stderr)
+        attached = self.attached
+        if self._options.addresses and not (attached.up and attached.carrier):
+            missing = "has no carrier" if attached.up else "is down"
+            print(printable(f"neighio host: {attached.name} {missing}"), file=sys.stderr)
         async with trio.open_nursery() as nursery:
             for address in self._options.addresses:
                 nursery.start_soon(self._take_address, address, nursery.cancel_scope)
@@ -150,7 +155,7 @@ class Host:
 
     async def _take_address(self, address: str, scope: trio.CancelScope) -> None:
         try:
-            await self.attached.add_address(address, dad_transmits=self.dad_transmits)
+            await self.add_address(address)
         except DeviceGone:
             gone = DeviceGone(f"{self.attached.name} was removed while {address} was being detected")
             self._refusals.append(gone)
@@ -159,6 +164,10 @@ class Host:
         if self._refusals:
             scope.cancel()
         await trio.lowlevel.checkpoint()
+
+    async def add_address(self, address: str) -> None:
+        """Have an address, in the way that the command was told. Raises as the device's own."""
+        await self.attached.add_address(address, dad_transmits=self.dad_transmits, defence=self.defence)
 
     def _add_routes(self) -> None:
         for network, gateway in self._options.routes:

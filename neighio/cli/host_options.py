@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 from ..address import LinkAddress, parse_ip, parse_network
 from ..device import Device
 from ..errors import InvalidAddress
-from ..host import check_own_address
+from ..host import Defence, check_own_address
 from ..wire.ethernet import ETH_ALEN
 from ..wire.ipv6 import is_multicast
 from .settings import Setting, parse_setting
@@ -33,6 +33,7 @@ class HostOptions(NamedTuple):
         mac: the link-layer address to have; None for the interface's.
         addresses: each with its prefix length.
         dad_transmits: how many probes detect whether an address is somebody else's; None as usual.
+        defence: what is done when somebody else uses an IPv4 address.
         monitor: "text" or "json", how each change is printed; None for not at all.
         control: where the control socket is to be; None for none.
         metrics: the host and the port at which to serve metrics.
@@ -43,6 +44,7 @@ class HostOptions(NamedTuple):
     mac: LinkAddress | None
     addresses: tuple[str, ...]
     dad_transmits: int | None
+    defence: Defence
     routes: tuple[Route, ...]
     forwarding: bool
     settings: tuple[Setting, ...]
@@ -70,6 +72,7 @@ class HostOptions(NamedTuple):
             mac=mac,
             addresses=tuple(arguments.address),
             dad_transmits=0 if arguments.no_dad else None,
+            defence=arguments.defence,
             routes=routes,
             forwarding=arguments.forwarding,
             settings=settings,

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from ..address import format_ip, parse_ip
+from ..address import format_ip
 from ..administration import FAMILIES
 from ..core.events import NewNeighbour
 from ..core.neighbour import Neighbour
 from ..core.proxy import ProxyEntry
-from ..errors import AdminError, DeviceGone, InvalidAddress
+from ..errors import AdminError, DeviceGone
 from ..records import Record, entry_record, flag_names, state_name
-from .host_options import is_group
 from .host_words import check_no_more, parse_neighbour, parse_pairs, parse_state, take_exactly
 from .settings import apply_settings, parse_family, parse_setting
 
@@ -88,9 +87,6 @@ class TableCommands:
     def new(self, verb: str, words: list[str]) -> Record:
         """``add``, ``change``, ``replace`` and ``append``, as ``ip neigh`` has them."""
         ip, dev, lladdr, options = parse_neighbour(verb, words)
-        if options.get("proxy") and is_group(parse_ip(ip)[0]):
-            # Linux has an entry of no use for it.
-            raise InvalidAddress(f"proxy: {ip} is a group, for which no host is a proxy")
         getattr(self._host.table, verb)(ip, dev, lladdr, **options)
         return {}
 

@@ -13,6 +13,7 @@ __all__ = [
     "check_no_more",
     "parse_count",
     "parse_neighbour",
+    "parse_number",
     "parse_pairs",
     "parse_state",
     "take_exactly",
@@ -48,6 +49,18 @@ def parse_count(field: str, text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ValueError(f"{field}: {text!r} is no whole number")
     return int(text)
+
+
+def parse_number(field: str, text: str) -> float:
+    """Return a number.
+
+    Raises:
+        ValueError: it is none; names the field.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{field}: {text!r} is no number") from None
 
 
 def parse_pairs(verb: str, words: list[str], known: tuple[str, ...]) -> dict[str, str]:

@@ -209,6 +209,25 @@ def test_somebody_who_uses_its_address_is_told_of() -> None:
                 assert host.end() == (0, "", "")
 
 
+@in_namespace
+def test_an_address_is_defended_as_it_was_told_to() -> None:
+    own, theirs = bytes([198, 51, 100, 1]), bytes.fromhex(THEM.replace(":", ""))
+    seized = arp.build(arp.ARPOP_REQUEST, own, theirs, own, bytes(6), dst=b"\xff" * 6, src=theirs)
+    with link() as (_, peer), Running(*ADDRESSES, "--defence=once", "--monitor=json") as host:
+        host.kind("ready")
+        with peer.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+            wire.bind(("v2", ETH_P_ARP))
+            wire.settimeout(SECONDS)
+            wire.send(seized)
+            assert host.kind("conflict")["action"] == "defended"
+            while (heard := wire.recv(2048))[6:12] == theirs:
+                pass
+            assert arp.parse(heard)[:2] == (arp.ARPOP_REQUEST, own)
+            wire.send(seized)
+            assert host.kind("conflict")["action"] == "ceased"
+        assert "198.51.100.1/24" not in host.do("stats")["addresses"]
+
+
 # -- the interface
 
 
@@ -272,6 +291,26 @@ def test_an_interface_that_is_down_when_it_begins_is_told_of() -> None:
             host.until(lambda record: record.get("carrier") is True)
             assert ping(peer, "198.51.100.1") == "198.51.100.1"
             assert host.end()[::2] == (0, "neighio host: v1 is down\n")
+
+
+@in_namespace
+def test_an_address_is_detected_when_somebody_can_hear_it() -> None:
+    with link() as (_, peer):
+        peer.set_link("v2", up=False)
+        with Running("--address", "2001:db8::2/64", "--monitor", "json") as host:
+            # It waits, where nobody could have answered.
+            begun = host.record()
+            assert (begun["kind"], begun["up"], begun["carrier"]) == ("link", True, False)
+            # The kernel has lost its IPv6 addresses with the interface.
+            peer.add_address("v2", "2001:db8::2/64")
+            peer.set_link("v2", up=True)
+            assert host.kind("link")["carrier"] is True
+            assert host.kind("conflict")["action"] == "duplicate"
+            assert host.end() == (
+                1,
+                "",
+                f"neighio host: v1 has no carrier\nneighio host: 2001:db8::2 dev v1 is in use by {THEM}\n",
+            )
 
 
 @in_namespace

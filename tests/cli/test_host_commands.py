@@ -351,6 +351,12 @@ def test_announce_moves_what_the_kernel_knows() -> None:
             host.do(f"announce {old}")
             _until_known(peer, old, FIVE)
         host.do("announce")
+        with peer.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+            wire.bind(("v2", 0x0806))
+            wire.settimeout(SECONDS)
+            host.do("announce 198.51.100.1 repeat 2 interval 0.05 form both")
+            heard = [arp.parse(wire.recv(2048))[0] for _ in range(4)]
+            assert heard == [arp.ARPOP_REQUEST, arp.ARPOP_REPLY] * 2
         assert host.refusal("announce 198.51.100.99")[1].startswith("address: 198.51.100.99 is not in use")
 
 
@@ -429,6 +435,10 @@ def test_a_mistake_is_answered_and_named_and_the_next_command_is_heard() -> None
         "address add 198.51.100.9": "address: '198.51.100.9' has no prefix length",
         "address add 224.0.0.1/24": "address: 224.0.0.1 can be no station's own address",
         "announce odd": "address: 'odd' is not an IP address",
+        "announce repeat 0": "repeat: 0 is no whole number of at least 1",
+        "announce repeat": "announce: 'repeat' is not one of repeat, interval, backoff, form with a value",
+        "announce interval x": "interval: 'x' is no number",
+        "announce form odd": "form: 'odd' is not one of request, reply, both",
         "quit now": "quit: 'now' is one word too many",
         "draw": "draw: expected draw FAMILY SECONDS",
     }

@@ -32,10 +32,10 @@ def packed(ip: str) -> bytes:
 
 
 @contextmanager
-def kernel() -> Iterator[Peer]:
-    """A namespace in which the kernel is at THEIRS, on the other end of ``va``."""
+def kernel(name: str = "va") -> Iterator[Peer]:
+    """A namespace in which the kernel is at THEIRS, on the other end of a device here."""
     with Peer.start() as peer:
-        join(peer)
+        join(peer, name)
         yield peer
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,9 +13,10 @@ import trio
 
 import neighio
 from neighio import LinkAddress, NudState
+from neighio.address import format_ip
 from neighio.core.constants import IFA_F_TENTATIVE, NTF_PROXY, NUD_PERMANENT
 from neighio.kernel import requests
-from neighio.testing import Here, Segment, in_namespace
+from neighio.testing import Here, Namespace, Segment, in_namespace
 from neighio.wire import arp, ndisc, udp
 
 from .stations import (
@@ -40,7 +43,7 @@ from .stations import (
     until,
 )
 
-ETH_P_ALL = 3
+ETH_P_ALL, ETH_P_IPV6 = 3, 0x86DD
 IFA_F_DADFAILED = 0x08
 TUN = "/dev/net/tun"
 
@@ -267,6 +270,72 @@ async def test_the_kernel_is_answered_in_the_place_of_others() -> None:
                 send(peer, ip)
             for ip in ("2001:db8::98", "203.0.113.98"):
                 await until(lambda ip: state(peer, ip) == NudState.FAILED, ip)
+
+
+# -- a switch that snoops
+
+SWITCH = [
+    # Hundredths of a second.
+    "ip link add switch type bridge mcast_snooping 1 mcast_query_response_interval 10 "
+    "mcast_startup_query_interval 10 mcast_startup_query_count 1000",
+    "ip link set switch type bridge mcast_querier 1",
+    "ip link add va type veth peer name port",
+    "ip link set port master switch",
+    "ip link set far master switch",
+    # To a group that nobody reported it forwards nothing here.
+    "bridge link set dev port mcast_flood off",
+    "ip link set port up",
+    "ip link set switch up",
+    "ip address add fe80::77/64 dev switch nodad",
+    "ip link set va up",
+]
+
+
+@in_namespace
+async def test_behind_a_switch_that_snoops_we_are_found_for_we_report_our_groups() -> None:
+    """The kernel's bridge is the switch, and asks who listens."""
+    if shutil.which("ip") is None or shutil.which("bridge") is None:
+        pytest.skip("needs iproute2")
+    with kernel("far") as peer, Here().socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        for line in SWITCH:
+            await trio.run_process(line.split())
+        wire.bind(("va", ETH_P_IPV6))
+        wire.setblocking(False)
+        async with neighio.open_table(host()) as table, trio.open_nursery() as nursery:
+            device = table.devices["va"]
+            await device.add_address(f"{OURS6}/64")
+            await nursery.start(neighio.answer_echo, device)
+            # Before it asks it forwards nothing to groups.
+            with trio.fail_after(20):
+                while not await ping(peer, OURS6, seconds=0.2):
+                    forget(peer, OURS6)
+            assert known(peer, OURS6) == LinkAddress(OURS)
+            assert await heard_of(peer, wire, "2001:db8::99", OURS6) == {OURS6}
+            nursery.cancel_scope.cancel()
+
+
+def forget(station: Namespace, ip: str) -> None:
+    """Have the kernel ask anew for a neighbour."""
+    with suppress(FileNotFoundError):
+        station.request(requests.del_neighbour(station.link("vb").index, packed(ip)))
+
+
+async def heard_of(station: Namespace, wire: socket.socket, *ips: str) -> set[str]:
+    """Have the kernel ask for addresses, in order; return those that it is heard to ask for by multicast, up
+    to the last."""
+    with suppress(BlockingIOError):
+        while True:
+            wire.recv(2000)
+    for ip in ips:
+        forget(station, ip)
+        send(station, ip)
+    found: set[str] = set()
+    while ips[-1] not in found:
+        frame = await received(wire)
+        question = ndisc.parse(frame)
+        if isinstance(question, ndisc.Solicitation) and frame[0] & 1:
+            found.add(format_ip(question.target))
+    return found
 
 
 # -- what the kernel answers for itself

@@ -46,7 +46,8 @@ begin with # are nothing.
   link down | link up             the interface
   set NAME=VALUE ...              tells a reachable_time that was drawn because of it
   address add IP/LENGTH | address del IP
-  announce [IP ...]               tell the neighbours where we are
+  announce [IP ...] [repeat N] [interval SECONDS] [backoff FACTOR] [form request|reply|both]
+                                  tell the neighbours where we are; of all addresses when none is named
   draw ipv4|ipv6 SECONDS          for tests: have the last reachable_time drawn as this
   quit
 
@@ -65,6 +66,13 @@ def add_host(commands: Commands) -> None:
         "--address", action="append", default=[], metavar="IP/LENGTH", help="an address to have; repeated"
     )
     host.add_argument("--no-dad", action="store_true", help="have the addresses without asking for them")
+    host.add_argument(
+        "--defence",
+        choices=["none", "cease", "once", "always"],
+        default="none",
+        help="what to do when somebody else uses an IPv4 address of ours (RFC 5227 2.4): tell of it, as "
+        "Linux; give it up; defend it once in 10 s; or always (default: none)",
+    )
     host.add_argument(
         "--route",
         action="append",
