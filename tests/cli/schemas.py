@@ -21,12 +21,17 @@ REGISTRY: Registry[Any] = Registry().with_resources(
 )
 
 
+def read(name: str) -> dict[str, Any]:
+    """Return the schema docs/schemas/``name``.json."""
+    schema: dict[str, Any] = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+    return schema
+
+
 @functools.cache
-def validator(name: str) -> Draft202012Validator:
-    """Return what holds objects against the schema docs/schemas/``name``.json."""
-    schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema, registry=REGISTRY, format_checker=Draft202012Validator.FORMAT_CHECKER)
+def _validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(
+        read(name), registry=REGISTRY, format_checker=Draft202012Validator.FORMAT_CHECKER
+    )
 
 
 def validate(name: str, record: Mapping[str, Any]) -> None:
