@@ -18,6 +18,8 @@ from neighio.address import parse_ip
 from neighio.kernel.rtnetlink import NeighbourMessage
 from neighio.testing import Here, Namespace, Peer, connect
 
+from .schemas import validate
+
 CARD, MAC, THEM = "02:00:00:00:00:01", "02:00:00:00:00:0a", "02:00:00:00:00:0b"
 """The interface's own address, the host's, the kernel's at the other end."""
 
@@ -102,10 +104,11 @@ class Running:
         return self
 
     def record(self) -> Record:
-        """The next line, which is JSON."""
+        """The next line, which is JSON and as the schema says."""
         line = self.line()
         assert line, "the output has ended"
         record: Record = json.loads(line)
+        validate("host", record)
         return record
 
     def until(self, wanted: Callable[[Record], bool]) -> Record:
