@@ -29,11 +29,11 @@ and gc_thresh1 to 3. Times are seconds, of the names with _ms milliseconds.
 
 standard output: "ready" when it answers for its addresses, and each change of its table:
   --monitor text   a line as iproute2's `ip monitor neigh` prints it
-  --monitor json   a JSON object a line (docs/schemas/host.json): kind (ready, new, del, miss, conflict, failed,
-                   link), time (seconds from the start), wall (the time of day), address, device, lladdr,
-                   state, flags, probes, refcnt, protocol. "failed": a packet of ours was not sent, where Linux
-                   reports it; "link": the interface, its present, up and carrier; "ready": began is the start
-                   by CLOCK_MONOTONIC
+  --monitor json   a JSON object a line (docs/schemas/host.json): kind (ready, new, del, miss, conflict,
+                   failed, link), time (seconds from the start), wall (the time of day), address, device,
+                   lladdr, state, flags, probes, refcnt, protocol. "failed": a packet of ours was not sent,
+                   where Linux reports it; "link": the interface, its present, up and carrier; "ready": began
+                   is the start by CLOCK_MONOTONIC
 
 standard input: commands, a line each. The answer is a line of JSON, {"ok": true, ...} or {"ok": false,
 "error": TEXT, "errno": NAME}, and stands behind what the command caused at once. Empty lines and those that
