@@ -19,7 +19,7 @@ from .arguments.replay import add_replay
 from .arguments.resolve import add_resolve
 from .output import printable
 
-__all__ = ["INTERRUPTED", "UNUSABLE", "main"]
+__all__ = ["INTERRUPTED", "UNUSABLE", "build_parser", "main"]
 
 UNUSABLE: Final = 2
 INTERRUPTED: Final = 130
@@ -35,7 +35,8 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(UNUSABLE)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return what parses the command line, with each command as it stands in the help."""
     parser = _Parser(
         prog="neighio",
         description="Linux's neighbouring subsystem, in user space.",
@@ -51,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (those of the process when None); return its exit status."""
-    parser = _parser()
+    parser = build_parser()
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as leaving:

@@ -1,0 +1,97 @@
+"""The sessions that the documentation shows: recorded as they are asked for, of commands that there are, and shown.
+
+tools/record_commands.py records them. Their figures are not compared.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from neighio.cli import build_parser
+
+ROOT = Path(__file__).parents[1]
+PAGES = ROOT / "docs" / "commands"
+
+
+def load() -> ModuleType:
+    spec = spec_from_file_location("record_commands", ROOT / "tools" / "record_commands.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    # Where a data class looks up what its annotations mean.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+SESSIONS = load().SESSIONS
+
+
+def commands(line: str) -> Iterator[list[str]]:
+    """Yield the arguments of each ``neighio`` of a shell line."""
+    words = shlex.shlex(line, posix=True, punctuation_chars=True)
+    words.whitespace_split = True
+    arguments: list[str] | None = None
+    for word in words:
+        if re.fullmatch(r"[|&;<>()]+", word):
+            if arguments is not None:
+                yield arguments
+            arguments = None
+        elif arguments is not None:
+            arguments.append(word)
+        elif word == "neighio":
+            arguments = []
+    if arguments is not None:
+        yield arguments
+
+
+def texts(lines: tuple[Any, ...]) -> list[str]:
+    return [line if isinstance(line, str) else line.text for line in lines]
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session.name)
+def test_a_session_is_recorded_as_it_is_asked_for(session: Any) -> None:
+    record = (PAGES / f"{session.name}.txt").read_text(encoding="utf-8")
+    typed = [line.removeprefix("$ ") for line in record.splitlines() if line.startswith("$ ")]
+    assert typed == texts(session.lines)
+    assert "Traceback" not in record and "(see neighio" not in record
+    assert str(ROOT) not in record and "/tmp/" not in record
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session.name)
+def test_every_command_of_a_session_is_one(session: Any) -> None:
+    found = [arguments for line in texts((*session.lines, *session.behind)) for arguments in commands(line)]
+    assert found
+    for arguments in found:
+        # What is no usage of it leaves by SystemExit.
+        build_parser().parse_args(arguments)
+
+
+def test_every_record_is_of_a_session_and_shown_on_a_page() -> None:
+    names = [session.name for session in SESSIONS]
+    assert sorted(names) == sorted(path.stem for path in PAGES.glob("*.txt"))
+    pages = "".join(path.read_text(encoding="utf-8") for path in PAGES.glob("*.rst"))
+    assert [name for name in names if f".. literalinclude:: {name}.txt\n" not in pages] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("neighio show", [["show"]]),
+        ("neighio show --json | head -1; echo $?", [["show", "--json"]]),
+        ("sleep 1 && neighio scan 198.51.100.0/24 > list &", [["scan", "198.51.100.0/24"]]),
+        ("neighio host < <(echo 'use 198.51.100.7')", [["host"]]),
+        ("neighio a 'b c' | neighio d", [["a", "b c"], ["d"]]),
+        ("ip neigh", []),
+    ],
+)
+def test_commands_are_found_in_shell_lines(line: str, found: list[list[str]]) -> None:
+    assert list(commands(line)) == found

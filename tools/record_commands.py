@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Run the commands that the documentation shows, and keep what they print: docs/commands/NAME.txt.
+
+``python tools/record_commands.py`` records every session, with names these. Each has a network namespace of
+its own, as README's programs have: eth0 is 198.51.100.1/24, 2001:db8::1/64 and fe80::1/64, and its link-layer
+address is 02:00:00:00:00:01; at its other end the kernel has .7, ::7 and 02:00:00:00:00:07. It needs Linux
+and no root, and nothing of it touches the machine's own interfaces.
+
+To add a session: append a :class:`Session` to SESSIONS, run ``python tools/record_commands.py NAME``, and
+show it on the command's page, docs/commands/COMMAND.rst::
+
+    .. literalinclude:: NAME.txt
+       :language: console
+
+tests/test_recorded.py holds that each session was recorded, as it stands here; that each command in it is
+still one that ``neighio`` takes; and that some page shows it. What the commands print is not compared.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from neighio.testing import Here, Peer, connect, enter_command
+
+RECORDS: Final = Path(__file__).parents[1] / "docs" / "commands"
+
+SETTLE_SECONDS: Final = 0.7
+"""Between the start of what goes on and what happens meanwhile, and between that and Ctrl-C."""
+LONGEST_SECONDS: Final = 60.0
+
+RUNTIME: Final = "/run/user/1000"
+"""What stands in a record for the runtime directory that the sessions have."""
+
+HOST: Final = (
+    "neighio host --dev eth0 --mac 02:00:00:00:00:09 --address 198.51.100.9/24 --address 2001:db8::9/64 "
+    "--address fe80::9/64 --no-dad"
+)
+"""A host on the link; its standard input has to stay open."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A shell line that goes on until Ctrl-C, and what happens meanwhile."""
+
+    text: str
+    meanwhile: tuple[str, ...] = ()
+    """Shell lines that are run while it goes on; they are not shown."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What somebody types, and what is there when they do."""
+
+    name: str
+    """Of its record: COMMAND, or COMMAND-ASPECT."""
+    lines: tuple[str | Line, ...]
+    """Shell lines (bash), in order. A string is one that ends."""
+    behind: tuple[str, ...] = ()
+    """Shell lines that go on, from before the first line until after the last one; they are not shown."""
+    prepare: Callable[[Here, Peer], None] | None = None
+    """What is done to the two ends first."""
+
+
+SESSIONS: Final = (
+    Session(
+        "show",
+        ("neighio show", "neighio show -s -6", "neighio show --state all --json | head -1"),
+        behind=(f"{HOST} --control < <(printf 'use %s\\n' 198.51.100.7 198.51.100.8 2001:db8::7; sleep 99)",),
+    ),
+    Session(
+        "show-kernel",
+        ("echo > /dev/udp/198.51.100.7/9", "neighio show --kernel", "ip neigh"),
+    ),
+)
+
+
+def main(names: list[str]) -> int:
+    """Record the sessions of these names, all when there are none."""
+    unknown = sorted(set(names) - {session.name for session in SESSIONS})
+    if unknown:
+        print(f"there is no session {', '.join(unknown)}", file=sys.stderr)
+        return 2
+    for session in SESSIONS:
+        if not names or session.name in names:
+            print(session.name)
+            subprocess.run([*enter_command(), sys.executable, __file__, "--inside", session.name], check=True)
+    return 0
+
+
+def record(session: Session) -> None:
+    """Play a session in this process's network namespace, and write down what was printed."""
+    with ExitStack() as stack:
+        here, peer = Here(), stack.enter_context(Peer.start())
+        stack.callback(here.close)
+        connect(here, peer, "eth0", "eth0", lladdr="02:00:00:00:00:01", far_lladdr="02:00:00:00:00:07")
+        for end, host in ((here, 1), (peer, 7)):
+            for address in (f"198.51.100.{host}/24", f"2001:db8::{host}/64", f"fe80::{host}/64"):
+                end.add_address("eth0", address)
+        if session.prepare is not None:
+            session.prepare(here, peer)
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="neighio")))
+        shell = Shell(place)
+        for line in session.behind:
+            stack.enter_context(shell.going_on(line))
+            time.sleep(SETTLE_SECONDS)
+        text = "".join(shell.type(line) for line in session.lines)
+    path = RECORDS / f"{session.name}.txt"
+    path.write_text(text.replace(str(shell.runtime), RUNTIME), encoding="utf-8")
+
+
+class Shell:
+    """Where the commands run: a home, a runtime directory, and ``neighio`` on the path."""
+
+    def __init__(self, place: Path) -> None:
+        self.runtime = place / "run"
+        self._home = place / "home"
+        programs = place / "bin"
+        for directory in (self.runtime, self._home, programs):
+            directory.mkdir()
+        neighio = programs / "neighio"
+        neighio.write_text(f'#!/bin/sh\nexec {sys.executable} -m neighio "$@"\n')
+        neighio.chmod(0o755)
+        self._environment = {
+            "PATH": f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": str(self._home),
+            "XDG_RUNTIME_DIR": str(self.runtime),
+            "XDG_STATE_HOME": str(self._home / "state"),
+            "PYTHONPATH": str(RECORDS.parents[1]),
+            "COLUMNS": "100",
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+        }
+
+    def _start(self, line: str, output: int) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["bash", "-c", line],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self._environment,
+            cwd=self._home,
+            start_new_session=True,
+        )
+
+    @contextmanager
+    def going_on(self, line: str) -> Iterator[None]:
+        """Have a line's commands run; at the end they are interrupted."""
+        process = self._start(line, subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(LONGEST_SECONDS)
+
+    def type(self, line: str | Line) -> str:
+        """Run a line; return it behind a prompt, and what it printed."""
+        if isinstance(line, str):
+            printed, _ = self._start(line, subprocess.PIPE).communicate(timeout=LONGEST_SECONDS)
+            return f"$ {line}\n{printed}"
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+            process = self._start(line.text, output.fileno())
+            time.sleep(SETTLE_SECONDS)
+            for other in line.meanwhile:
+                self._start(other, subprocess.DEVNULL).wait(LONGEST_SECONDS)
+            time.sleep(SETTLE_SECONDS)
+            so_far = os.fstat(output.fileno()).st_size
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(LONGEST_SECONDS)
+            output.seek(0)
+            return f"$ {line.text}\n{output.read(so_far)}^C\n{output.read()}"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--inside"]:
+        record(next(session for session in SESSIONS if session.name == sys.argv[2]))
+    else:
+        sys.exit(main(sys.argv[1:]))
