@@ -37,10 +37,10 @@ class Link:
 
 
 class Links:
-    """Finds the link of each frame: by its interface, VLAN tags and whether it is raw."""
+    """Finds the link of each frame: by its interface, its VLAN tags, and whether it is raw."""
 
     def __init__(self) -> None:
-        self._links: dict[tuple[str, bool, int, tuple[int, ...]], Link] = {}
+        self._links: dict[tuple[str, int, bool, int, tuple[int, ...]], Link] = {}
         self._names: set[str] = set()
 
     def __iter__(self) -> Iterator[Link]:
@@ -48,17 +48,17 @@ class Links:
 
     def find(self, record: Record, framed: Framed) -> Link | None:
         """The link of a frame; None where it would be one too many."""
-        key = record.interface, framed.raw, framed.ifindex, framed.tags
+        key = record.interface, record.instance, framed.raw, framed.ifindex, framed.tags
         link = self._links.get(key)
         if link is None and len(self._links) < MOST_LINKS:
-            link = self._links[key] = Link(self._name(*key), raw=framed.raw)
+            link = self._links[key] = Link(self._name(record.interface, framed), raw=framed.raw)
         return link
 
-    def _name(self, interface: str, raw: bool, ifindex: int, tags: tuple[int, ...]) -> str:
+    def _name(self, interface: str, framed: Framed) -> str:
         """As Linux would call it: ``eth0.10`` is VLAN 10 of eth0. A capture that names no interface has
-        "link"."""
-        name = interface or (f"if{ifindex}" if ifindex else "raw" if raw else "link")
-        name = ".".join((name, *map(str, tags)))
+        "link". A name that is there already gets a number, "eth0#2"."""
+        name = interface or (f"if{framed.ifindex}" if framed.ifindex else "raw" if framed.raw else "link")
+        name = ".".join((name, *map(str, framed.tags)))
         unique = name
         number = 2
         while unique in self._names:
