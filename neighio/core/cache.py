@@ -241,7 +241,8 @@ class NeighbourCache:
         self._reclaim(table)
 
     def _reclaim(self, table: DeviceTable) -> None:
-        if table.closed and not table.rows:
+        """Forget a closed device's part with its last row."""
+        if not table.rows:
             table.members.close()
             self.store.give_back(table.members.head)
             self.tables[table.slot] = None
@@ -333,7 +334,8 @@ class NeighbourCache:
             logger.error("destroying alive neighbour %s: refused", format_ip(store.key_of(row)))
             store.refcnt[row] = 1
             return
-        self.purge_queue(row, PacketDropped)
+        if row in self.queues:
+            self.purge_queue(row, PacketDropped)
         self.free(row)
 
     def free(self, row: int) -> None:
@@ -343,7 +345,8 @@ class NeighbourCache:
         self.entries -= 1
         self.store.give_back(row)
         table.rows -= 1
-        self._reclaim(table)
+        if table.closed:
+            self._reclaim(table)
 
     # -- lists
 
@@ -410,12 +413,14 @@ class NeighbourCache:
         tell of as many deletions as it has addresses. Linux has no such entries.
         """
         store = self.store
-        table = self.table_of(row)
+        table = self.tables[store.slot[row]]
+        assert table is not None
         store.dead[row] = 1
         untold = store.untold[row]
-        if store.accounted[row] == ON_GC_LIST:
+        accounted = store.accounted[row]
+        if accounted == ON_GC_LIST:
             self._leave_gc_list(row)
-        elif store.accounted[row] == SWEPT:
+        elif accounted == SWEPT:
             self.swept -= 1
             store.accounted[row] = EXEMPT
         if store.flags[row] & NTF_MANAGED:
@@ -428,13 +433,15 @@ class NeighbourCache:
         table.count -= 1
         if store.nud_state[row] & NUD_INCOMPLETE:
             self.settle(row, reason)
-        self.unwatch(row, reason)
-        if store.refcnt[row] != 1 and reason is DeviceGone:
+        if store.watched[row]:
+            self.unwatch(row, reason)
+        alone = store.refcnt[row] == 1
+        if not alone and reason is DeviceGone:
             self.purge_queue(row, DeviceGone)
             self.nud.blackhole(row)
         if not untold:
             self.notify(DelNeighbour, row)
-        if store.refcnt[row] == 1 and row in self.queues:
+        if alone and row in self.queues:
             self.purge_queue(row, DeviceGone if reason is DeviceGone else PacketDropped)
         self.release(row)
 

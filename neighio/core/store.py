@@ -17,6 +17,7 @@ __all__ = ["KEY_WIDTH", "LLADDR_WIDTH", "RowList", "Store"]
 KEY_WIDTH: Final = 16
 LLADDR_WIDTH: Final = 8
 IDLE: Final = float("inf")
+NO_LLADDR: Final = bytes(LLADDR_WIDTH)
 
 _COLUMNS: Final = (
     # name, struct code, octets of one item, items of one row
@@ -112,6 +113,8 @@ class Store:
         self.capacity: int = 0
         self.top: int = 1
         self._free = 0
+        # Rows from here on were never taken: all zeros.
+        self._untouched = 1
         self._maps: dict[str, mmap.mmap] = {}
         self._rebind: list[Callable[[], None]] = []
         self._resize(capacity)
@@ -161,9 +164,20 @@ class Store:
         else:
             row = self.top
             self.top = row + 1
+        if row < self._untouched:
+            self._clear(row)
+        else:
+            self._untouched = row + 1
         self.dead[row] = 1
         self.deadline[row] = IDLE
         return row
+
+    def _clear(self, row: int) -> None:
+        """Zero what a new entry does not set. Here and not when a row is freed: many are at once."""
+        self.nud_state[row] = self.flags[row] = self.type[row] = self.protocol[row] = 0
+        self.output[row] = self.hh[row] = self.watched[row] = self.accounted[row] = 0
+        self.untold[row] = self.probes[row] = self.refcnt[row] = self.tick[row] = 0
+        self.lladdr[row * LLADDR_WIDTH : (row + 1) * LLADDR_WIDTH] = NO_LLADDR
 
     @property
     def has_free(self) -> bool:
@@ -180,19 +194,17 @@ class Store:
         while first + count > self.capacity:
             self._resize(self.capacity * 2)
         self.top = first + count
+        for row in range(first, min(self.top, self._untouched)):
+            self._clear(row)
+        self._untouched = max(self._untouched, self.top)
         self.deadline[first : self.top] = memoryview(array("d", (IDLE,)) * count)
         return first
 
     def give_back(self, row: int) -> None:
         """Free a row; handles and waiters that still name it see another generation."""
-        self.nud_state[row] = self.flags[row] = self.type[row] = self.protocol[row] = 0
-        self.output[row] = self.hh[row] = self.watched[row] = self.accounted[row] = 0
-        self.untold[row] = 0
-        self.probes[row] = self.refcnt[row] = self.tick[row] = 0
         self.dead[row] = 1
         self.deadline[row] = IDLE
         self.generation[row] = (self.generation[row] + 1) & 0xFFFFFFFF
-        self.lladdr[row * LLADDR_WIDTH : (row + 1) * LLADDR_WIDTH] = bytes(LLADDR_WIDTH)
         if row == self.top - 1:
             self.top = row
         else:
@@ -276,9 +288,10 @@ class RowList:
         self._next[self.head] = last
 
     def remove(self, row: int) -> None:
-        after, before = self._prev[row], self._next[row]
-        self._next[after] = before
-        self._prev[before] = after
+        following, previous = self._next, self._prev
+        after, before = previous[row], following[row]
+        following[after] = before
+        previous[before] = after
 
     def rotate(self, row: int) -> None:
         """Make a row the first one: what stood before it goes to the end."""
