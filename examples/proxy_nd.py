@@ -22,7 +22,7 @@ def proxy(table: neighio.NeighbourTable, dev: str, targets: list[str]) -> None:
     table.set(dev, 6, proxy_ndp=1, proxy_delay=0.5)
     for target in targets:
         table.add(target, dev, proxy=True)
-    print(f"{dev}: answers for {', '.join(targets)}")
+    print(f"{dev}: answers for {', '.join(targets)}", flush=True)
 
 
 async def practise() -> None:

@@ -26,7 +26,7 @@ async def serve(device: neighio.AttachedDevice, addresses: list[str]) -> None:
     async with trio.open_nursery() as nursery:
         for address in addresses:
             nursery.start_soon(device.add_address, address)
-    print(f"{device.name}: {' '.join(sorted(device.addresses))} at {device.lladdr}")
+    print(f"{device.name}: {' '.join(sorted(device.addresses))} at {device.lladdr}", flush=True)
     await neighio.answer_echo(device)
 
 

@@ -7,7 +7,8 @@ machine:
     sudo python examples/virtual_ip.py eth0 198.51.100.100/24 198.51.100.3/24
 
 The last address is the instance's own, from which it asks. The standby asks for the virtual address every
-200 ms, and after three losses it is its own.
+200 ms, and after three losses it is its own. Of two who take it at once, the one with the lower link-layer
+address keeps it.
 """
 
 from __future__ import annotations
@@ -25,29 +26,50 @@ LOSSES = 3
 
 
 async def instance(device: neighio.Device, name: str, virtual: str) -> None:
-    """Stand by until nobody has the virtual address; then have it."""
-    ip = ip_interface(virtual).ip
+    """Stand by until nobody has the virtual address; then have it, until it is another's."""
     # An answer that takes longer than this is a loss.
     async with neighio.open_table(device, parameters={"retrans_time": EVERY}) as table:
-        silent_since = trio.current_time()
-        losses = 0
-        while losses < LOSSES:
-            asked = trio.current_time()
-            try:
-                await table.probe(ip)
-            except neighio.Unreachable:
-                losses += 1
-            else:
-                losses = 0
-                silent_since = trio.current_time()
-            await trio.sleep_until(asked + EVERY)
-        attached = table.devices[name]
+        while True:
+            silent_since = await stand_by(table, virtual)
+            await hold(table, name, virtual, silent_since)
+
+
+async def stand_by(table: neighio.NeighbourTable, virtual: str) -> float:
+    """Return when nobody has the virtual address: the time of its holder's last sign."""
+    ip = ip_interface(virtual).ip
+    heard = trio.current_time()
+    losses = 0
+    while losses < LOSSES:
+        asked = trio.current_time()
+        try:
+            await table.probe(ip)
+        except neighio.Unreachable:
+            losses += 1
+        else:
+            losses = 0
+            heard = trio.current_time()
+        await trio.sleep_until(asked + EVERY)
+    return heard
+
+
+async def hold(table: neighio.NeighbourTable, name: str, virtual: str, silent_since: float) -> None:
+    """Have the virtual address, and tell everybody; return when it has to be given up."""
+    ip = ip_interface(virtual).ip
+    attached = table.devices[name]
+    with table.subscribe(conflicts=True) as events:
         await attached.add_address(virtual, dad_transmits=0, defence="always")
-        attached.announce(repeat=3, interval=1.0, form="both")
-        print(
-            f"{name}: {ip} taken over {trio.current_time() - silent_since:.1f} s after its holder's last sign"
-        )
-        await trio.sleep_forever()
+        attached.announce(ip, repeat=3, interval=1.0, form="both")
+        seconds = trio.current_time() - silent_since
+        print(f"{name}: {ip} taken over {seconds:.1f} s after its holder's last sign", flush=True)
+        async for event in events:
+            if (
+                isinstance(event, neighio.AddressConflict)
+                and event.ip == str(ip)
+                and event.lladdr < attached.lladdr
+            ):
+                attached.remove_address(ip)
+                print(f"{name}: {ip} given up to {event.lladdr}", flush=True)
+                return
 
 
 async def practise() -> None:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
+from trio.testing import MockClock
 
+import neighio
 from neighio import LinkAddress
-from neighio.testing import Here, Peer, connect, in_namespace
+from neighio.address import parse_ip
+from neighio.testing import Here, Namespace, Peer, Segment, connect, in_namespace
 from neighio.wire import arp
+
+from .cli.hosting import ping
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 LLADDR = LinkAddress("02:00:00:00:00:07")
 IP = bytes([198, 51, 100, 7])
+VIRTUAL = bytes([198, 51, 100, 100])
 
 
 def command(name: str, *arguments: str) -> list[str]:
@@ -113,3 +125,112 @@ def test_the_examples_work_on_a_real_link() -> None:
     here.close()
     assert line == f"198.51.100.7 dev eth0 lladdr {LLADDR} STALE\n"
     assert watch.returncode == 0
+
+
+@contextmanager
+def running(name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """An example on a real link; killed in the end."""
+    process = subprocess.Popen(command(name, *arguments), stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+
+
+def told(process: subprocess.Popen[str]) -> str:
+    """The next line that an example prints."""
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], 30)[0], "it says nothing"
+    return process.stdout.readline().rstrip("\n")
+
+
+def until_known(station: Namespace, ip: str, lladdr: LinkAddress, device: str) -> None:
+    """Return when a kernel has an address at a link-layer address."""
+    key, _ = parse_ip(ip)
+    end = time.monotonic() + 20
+    while not any(one.ip == key and one.lladdr == lladdr for one in station.neighbours(device)):
+        assert time.monotonic() < end, station.neighbours(device)
+        time.sleep(0.01)
+
+
+@in_namespace
+def test_a_kernel_finds_the_host_in_user_space_and_what_a_proxy_answers_for() -> None:
+    here = Here()
+    with Peer.start() as peer:
+        connect(here, peer, "eth0", "eth0", far_lladdr=str(LLADDR))
+        peer.add_address("eth0", "2001:db8::7/64")
+        ours = LinkAddress("02:00:00:00:00:77")
+        with running("userspace_host.py", "eth0", "2001:db8::77/64") as example:
+            assert told(example) == f"eth0: 2001:db8::77/64 at {ours}"
+            assert ping(peer, "2001:db8::77") == "2001:db8::77"
+            until_known(peer, "2001:db8::77", ours, "eth0")
+        with running("proxy_nd.py", "eth0", "fe80::77/64", "2001:db8::100") as example:
+            assert told(example) == "eth0: answers for 2001:db8::100"
+            with peer.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"", ("2001:db8::100", 9))
+            until_known(peer, "2001:db8::100", ours, "eth0")
+    here.close()
+
+
+SWITCH = [
+    "ip link add switch type bridge",
+    "ip address add 198.51.100.2/24 dev switch",
+    "ip link add vip1 address 02:00:00:00:00:01 type veth peer name port1",
+    "ip link add vip2 address 02:00:00:00:00:02 type veth peer name port2",
+    *(f"ip link set port{number} master switch up" for number in (1, 2)),
+    *(f"ip link set {name} up" for name in ("switch", "vip1", "vip2")),
+]
+
+
+@in_namespace
+def test_a_kernel_follows_the_virtual_address_to_the_standby() -> None:
+    """On a switch: the kernel, and two instances, of which the first dies."""
+    if shutil.which("ip") is None:
+        pytest.skip("needs iproute2")
+    for line in SWITCH:
+        subprocess.run(line.split(), check=True)
+    here = Here()
+    virtual = "198.51.100.100"
+    first, second = (LinkAddress(f"02:00:00:00:00:0{number}") for number in (1, 2))
+    taken = re.compile(rf"vip[12]: {virtual} taken over (\d\.\d) s after its holder's last sign")
+    with running("virtual_ip.py", "vip1", f"{virtual}/24", "198.51.100.3/24") as holder:
+        assert taken.fullmatch(told(holder))
+        with here.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"", (virtual, 9))
+        until_known(here, virtual, first, "switch")
+        with running("virtual_ip.py", "vip2", f"{virtual}/24", "198.51.100.4/24") as standby:
+            with here.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+                wire.bind(("port2", 0x0003))
+                wire.settimeout(30)
+                # All that comes through a port of a bridge, until it asks.
+                while arp.parse(heard := wire.recv(2048))[1:4:2] != (bytes([198, 51, 100, 4]), VIRTUAL):
+                    assert heard
+            holder.kill()
+            found = taken.fullmatch(told(standby))
+            # Three losses of 0.2 s, and up to one more since its last sign.
+            assert found and float(found[1]) >= 0.6
+            until_known(here, virtual, second, "switch")
+
+
+async def test_of_two_who_take_the_virtual_address_at_once_one_keeps_it(
+    autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = importlib.util.spec_from_file_location("virtual_ip", EXAMPLES / "virtual_ip.py")
+    assert spec is not None and spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    segment = Segment(trio.current_time)
+    async with trio.open_nursery() as nursery:
+        for number in (1, 2):
+            link = segment.attach(f"02:00:00:00:00:0{number}", name=f"vip{number}")
+            device = neighio.Device(link, "host", addresses=[f"198.51.100.{number}/24"])
+            nursery.start_soon(example.instance, device, link.name, "198.51.100.100/24")
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+    taken = "198.51.100.100 taken over 0.6 s after its holder's last sign"
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        f"vip1: {taken}",
+        "vip2: 198.51.100.100 given up to 02:00:00:00:00:01",
+        f"vip2: {taken}",
+    ]
