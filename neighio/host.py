@@ -14,7 +14,7 @@ import trio
 from ._park import Token, park
 from .address import IPAddress, format_ip, parse_ip, parse_network
 from .core.base import FAMILY_OF_LENGTH
-from .core.claims import DEFENCES
+from .core.claims import DEFENCES, Wording
 from .core.constants import (
     AF_INET,
     AF_INET6,
@@ -33,7 +33,8 @@ from .core.queue import Packet
 from .driver import Driver
 from .errors import AdminError, DeviceGone, InvalidAddress, Unreachable
 from .link.base import Link, LinkGone, Selection
-from .wire.ipv6 import is_link_local
+from .link.checks import parse_station
+from .wire.ipv6 import ALL_NODES, is_link_local
 
 __all__ = ["Defence", "HostRole", "PacketStream", "check_own_address", "family_of_packet"]
 
@@ -57,11 +58,16 @@ def check_own_address(address: str) -> tuple[bytes, int]:
     if "%" in address:
         raise InvalidAddress(f"address: {address!r} has a zone; it is its device's")
     ip, prefixlen = parse_interface(address)
+    _check_station(ip)
+    return ip, prefixlen
+
+
+def _check_station(ip: bytes) -> None:
+    """Return if a packed address is one that a station on a link can have."""
     loopback = ip[0] == 127 if len(ip) == 4 else ip == bytes(15) + b"\1"
     group = ip[0] & 0xF0 == 0xE0 if len(ip) == 4 else ip[0] == 0xFF
     if loopback or group or not any(ip) or ip == b"\xff" * 4:
         raise InvalidAddress(f"address: {format_ip(ip)} can be no station's own address")
-    return ip, prefixlen
 
 
 def family_of_packet(data: bytes) -> int | None:
@@ -170,9 +176,13 @@ class HostRole:
         return ip
 
     def _host(self) -> Driver:
-        driver = self._admit()
+        self._admit()
         if not self._device.answers:
             raise ValueError(f"role: {self._device.name} is a client, whose addresses are the kernel's")
+        return self._attached()
+
+    def _attached(self) -> Driver:
+        driver = self._admit()
         if self._device.index not in driver.links:
             raise InvalidAddress(f"device: {self._device.name} is not attached")
         return driver
@@ -191,8 +201,8 @@ class HostRole:
         """Have an address of one's own; return when it is known to be nobody else's and is in use.
 
         IPv4 addresses are detected as RFC 5227 2.1 says (4 to 7 s, and then two announcements), IPv6 ones as
-        RFC 4862 5.4 says, with the nonce of RFC 7527 (1 to 2 s); while nobody can hear, for the device is down
-        or has no carrier, they wait. Cancelled, the address is not had.
+        RFC 4862 5.4 says, with the nonce of RFC 7527 (1 to 2 s); while nobody can hear, for the device is
+        down or has no carrier, they wait. Cancelled, the address is not had.
 
         Args:
             address: with its prefix length ("198.51.100.1/24", "2001:db8::1/64").
@@ -313,22 +323,36 @@ class HostRole:
         interval: float = 1.0,
         backoff: float = 1.0,
         form: Literal["request", "reply", "both"] = "request",
+        router: bool | None = None,
+        lladdr: str | bytes | None = None,
+        force: bool = False,
     ) -> None:
         """Tell all neighbours at which link-layer address own addresses are, all of them when none is named:
         IPv4 by gratuitous ARP, IPv6 by unsolicited advertisements with the override flag.
 
+        A client announces the kernel's addresses: one that has just been taken over from another host.
+
         Args:
+            addresses: those to announce.
             repeat: how often in all; the first time now.
             interval: seconds from the first to the second time.
             backoff: by how much each further distance is longer than the one before.
             form: of gratuitous ARP; some neighbours heed requests alone, some replies (RFC 5227 3).
+            router: whether an advertisement says that it is a router's; as the device's switch forwarding
+                says when None, which of a client is not the kernel's. A router that does not say so is no
+                router any more to those who hear it (RFC 4861 7.2.5).
+            lladdr: another link-layer address than the device's, a virtual router's; the frames come from
+                there, too, so that bridges know the way.
+            force: announce addresses, too, that are not in use here.
 
         Raises:
-            InvalidAddress: an address that is not in use here.
+            InvalidAddress: an address that is not in use here, or with ``force`` one that no station can
+                have, or an IPv6 one where there is none from which to send; a link-layer address that is
+                none of a station.
             DeviceGone: the device is down.
             ValueError: a number that is none; names the field.
         """
-        driver = self._host()
+        driver = self._attached()
         if not 1 <= repeat < inf or repeat != int(repeat):
             raise ValueError(f"repeat: {repeat!r} is no whole number of at least 1")
         for name, value, least in (("interval", interval, 0.0), ("backoff", backoff, 1.0)):
@@ -339,13 +363,12 @@ class HostRole:
         ips = []
         for text in addresses:
             ip = self._meant(text)
-            own = self._device.address(ip)
-            if own is None or own.tentative:
-                raise InvalidAddress(f"address: {format_ip(ip)} is not in use on {self._device.name}")
+            self._check_announced(driver, ip, force=force)
             ips.append(ip)
+        own = None if lladdr is None else parse_station(lladdr, self._device.addr_len, self._device.name)
         if not self._device.up:
             raise DeviceGone(f"{self._device.name} is down")
-        for ip in ips or [address.ip for address in self._device.addresses if not address.tentative]:
+        for ip in ips or self._announceable(driver):
             for reply in (False, True):
                 if ("reply" if reply else "request") == form or (
                     form == "both" and (len(ip) == 4 or not reply)
@@ -357,9 +380,35 @@ class HostRole:
                         count=int(repeat),
                         interval=interval,
                         backoff=backoff,
-                        reply=reply,
+                        wording=Wording(reply, router, own),
                     )
         driver.pump()
+
+    def _announceable(self, driver: Driver) -> list[bytes]:
+        """The addresses in use, of the families that are served."""
+        return [
+            address.ip
+            for address in self._device.addresses
+            if not address.tentative and FAMILY_OF_LENGTH[len(address.ip)] in driver.engine.caches
+        ]
+
+    def _check_announced(self, driver: Driver, ip: bytes, *, force: bool) -> None:
+        """Return if an address may be announced here.
+
+        Raises:
+            InvalidAddress: it may not.
+        """
+        device = self._device
+        own = device.address(ip)
+        if not force and (own is None or own.tentative):
+            raise InvalidAddress(f"address: {format_ip(ip)} is not in use on {device.name}")
+        if FAMILY_OF_LENGTH[len(ip)] not in driver.engine.caches:
+            raise InvalidAddress(f"address: {format_ip(ip)} is of a family that this table does not serve")
+        _check_station(ip)
+        if device.node.address_type(ip) == RTN_BROADCAST:
+            raise InvalidAddress(f"address: {format_ip(ip)} is a broadcast address of {device.name}")
+        if own is None and len(ip) == 16 and device.node.ipv6_source(device, ALL_NODES) is None:
+            raise InvalidAddress(f"address: {device.name} has no IPv6 address from which to announce any")
 
     # -- packets
 

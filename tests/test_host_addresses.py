@@ -418,7 +418,6 @@ async def test_a_client_has_no_addresses_of_its_own(autojump_clock: MockClock) -
         with pytest.raises(ValueError, match="role: va is a client"):
             await client.add_address(OURS6)
         calls: list[Callable[[], None]] = [
-            client.announce,
             lambda: client.remove_address(OURS4),
             lambda: client.send_nowait(b""),
             lambda: client.add_route("0.0.0.0/0"),

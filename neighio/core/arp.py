@@ -137,9 +137,21 @@ class Arp(NeighbourProtocol):
         if not device.noarp:
             self.send(device, wire.ARPOP_REQUEST, source, target, NO_LLADDR, dst)
 
-    def send(self, device: Device, op: int, spa: bytes, tpa: bytes, tha: bytes, dst: bytes) -> None:
-        """Send one message; ARP goes past the entries (arp_send_dst)."""
-        frame = wire.build(op, spa, device.lladdr, tpa, tha, dst=dst, src=device.lladdr)
+    def send(
+        self,
+        device: Device,
+        op: int,
+        spa: bytes,
+        tpa: bytes,
+        tha: bytes,
+        dst: bytes,
+        *,
+        lladdr: bytes | None = None,
+    ) -> None:
+        """Send one message, from the device's link-layer address or another; ARP goes past the entries
+        (arp_send_dst)."""
+        own = lladdr or device.lladdr
+        frame = wire.build(op, spa, own, tpa, tha, dst=dst, src=own)
         self.cache.outputs.append(Transmit(device, frame, None))
 
     # -- reception

@@ -8,7 +8,7 @@ is the node's from the end of its detection on, an IPv6 one from the beginning, 
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from ..address import LinkAddress
 from ..wire import arp, ndisc
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .device import Device
     from .ndisc import Ndisc
 
-__all__ = ["DEFENCES", "Announcement", "Claim", "Claims"]
+__all__ = ["DEFENCES", "USUAL", "Announcement", "Claim", "Claims", "Wording"]
 
 # RFC 5227 1.1, seconds and counts.
 PROBE_WAIT: Final = 1.0
@@ -103,13 +103,33 @@ class Claim:
         return self.due != inf
 
 
+class Wording(NamedTuple):
+    """What an announcement says.
+
+    ``reply``: IPv4 as a reply instead of a request (RFC 5227 3). ``router``: IPv6 as a router's, or not; as
+    the switch forwarding says when None. ``lladdr``: the address is at this link-layer address, from which
+    the frame then comes, too; at the device's when None.
+    """
+
+    reply: bool = False
+    router: bool | None = None
+    lladdr: bytes | None = None
+
+
 class Announcement:
     """Announcements of an address that are still to be made, at growing distances."""
 
-    __slots__ = ("backoff", "device", "due", "interval", "ip", "left", "reply")
+    __slots__ = ("backoff", "device", "due", "interval", "ip", "left", "wording")
 
     def __init__(
-        self, device: Device, ip: bytes, due: float, left: int, interval: float, backoff: float, reply: bool
+        self,
+        device: Device,
+        ip: bytes,
+        due: float,
+        left: int,
+        interval: float,
+        backoff: float,
+        wording: Wording,
     ) -> None:
         self.device: Device = device
         self.ip: bytes = ip
@@ -117,7 +137,10 @@ class Announcement:
         self.left: int = left
         self.interval: float = interval
         self.backoff: float = backoff
-        self.reply: bool = reply
+        self.wording: Wording = wording
+
+
+USUAL: Final = Wording()
 
 
 class Claims:
@@ -177,9 +200,7 @@ class Claims:
         """Have an address no more; returns its claim, if there was one."""
         claim = self._claims.get(device.index, {}).pop(ip, None)
         if claim is not None:
-            self._announcements = [
-                one for one in self._announcements if one.device is not device or one.ip != ip
-            ]
+            self.announce_no_more(device, ip)
             self._change_address(device, claim.address, False)
         return claim
 
@@ -354,7 +375,7 @@ class Claims:
                 action = "ceased"
             elif now >= claim.defended_at + DEFEND_INTERVAL:
                 claim.defended_at = now
-                self._announce_once(device, ip, reply=False)
+                self._announce_once(device, ip)
                 action = "defended"
         claim.conflict_at = now
         self._tell(claim, lladdr, action)
@@ -376,17 +397,21 @@ class Claims:
         count: int = 1,
         interval: float = 1.0,
         backoff: float = 1.0,
-        reply: bool = False,
+        wording: Wording = USUAL,
     ) -> None:
         """Announce an address now, and ``count`` times in all, ``interval`` seconds apart, each distance
-        ``backoff`` times the one before. ``reply``: IPv4 as a reply instead of a request (RFC 5227 3)."""
-        self._announce_once(device, ip, reply=reply)
+        ``backoff`` times the one before."""
+        self._announce_once(device, ip, wording)
         if count > 1:
             due = self._services.floor(self._services.now + interval)
             self._announcements.append(
-                Announcement(device, ip, due, count - 1, interval * backoff, backoff, reply)
+                Announcement(device, ip, due, count - 1, interval * backoff, backoff, wording)
             )
             self._services.rearmed.add(("device", device.index))
+
+    def announce_no_more(self, device: Device, ip: bytes) -> None:
+        """Forget the announcements of an address that are still to be made."""
+        self._announcements = [one for one in self._announcements if one.device is not device or one.ip != ip]
 
     def notify(self, device: Device) -> None:
         """The device came up or has another link-layer address: arp_notify and ndisc_notify may ask to tell
@@ -394,18 +419,19 @@ class Claims:
         for address in tuple(device.addresses):
             family, name = (AF_INET, "arp_notify") if len(address.ip) == 4 else (AF_INET6, "ndisc_notify")
             if family in self._caches and address.proven and device.node.switch(device, family, name):
-                self._announce_once(device, address.ip, reply=False)
+                self._announce_once(device, address.ip)
 
-    def _announce_once(self, device: Device, ip: bytes, *, reply: bool) -> None:
+    def _announce_once(self, device: Device, ip: bytes, wording: Wording = USUAL) -> None:
+        reply, router, lladdr = wording
         if len(ip) == 4:
-            op, tha = (
-                (arp.ARPOP_REPLY, device.lladdr) if reply else (arp.ARPOP_REQUEST, bytes(device.addr_len))
-            )
-            self._arp.send(device, op, ip, ip, tha, BROADCAST)
+            own = lladdr or device.lladdr
+            op, tha = (arp.ARPOP_REPLY, own) if reply else (arp.ARPOP_REQUEST, bytes(device.addr_len))
+            self._arp.send(device, op, ip, ip, tha, BROADCAST, lladdr=own)
         else:
             table = self._caches[AF_INET6].by_device[device.index]
-            router = bool(device.node.switch(device, AF_INET6, "forwarding"))
-            self._ndisc.advertise(table, ALL_NODES, ip, router=router, override=True)
+            if router is None:
+                router = bool(device.node.switch(device, AF_INET6, "forwarding"))
+            self._ndisc.advertise(table, ALL_NODES, ip, router=router, override=True, lladdr=lladdr)
 
     # -- time
 
@@ -432,7 +458,7 @@ class Claims:
                 count=one.left,
                 interval=one.interval,
                 backoff=one.backoff,
-                reply=one.reply,
+                wording=one.wording,
             )
 
     @property

@@ -108,8 +108,10 @@ class Engine(DeviceStimuli, NeighbourCalls):
             if table is not None and (due := table.timers.next_deadline()) < deadline:
                 deadline = due
         device = self.devices.get(number)
-        if device is not None and device.answers:
-            deadline = min(deadline, self.claims.next_deadline(number), self.listener.next_deadline(number))
+        if device is not None:
+            deadline = min(deadline, self.claims.next_deadline(number))
+            if device.answers:
+                deadline = min(deadline, self.listener.next_deadline(number))
         return deadline
 
     def handle_timers(self, scope: Scope, now: float, budget: int = BUDGET) -> bool:
@@ -144,9 +146,10 @@ class Engine(DeviceStimuli, NeighbourCalls):
 
     def _handle_device(self, index: int, now: float, budget: int) -> bool:
         device = self.devices.get(index)
-        if device is not None and device.answers:
+        if device is not None:
             self.claims.run(index)
-            self.listener.run(device)
+            if device.answers:
+                self.listener.run(device)
         for cache in self.caches.values():
             table = cache.by_device.get(index)
             if table is not None:

@@ -336,8 +336,12 @@ class Ndisc(NeighbourProtocol):
         override: bool,
         solicited: bool = False,
         with_lladdr: bool = True,
+        lladdr: bytes | None = None,
     ) -> None:
-        """Send an advertisement (ndisc_send_na). It comes from the target, if that is ours."""
+        """Send an advertisement (ndisc_send_na). It comes from the target, if that is ours.
+
+        ``lladdr`` is told in place of the device's link-layer address, and the frame comes from there; to a
+        group alone."""
         device = table.device
         own = device.address(target)
         if own is not None:
@@ -353,13 +357,18 @@ class Ndisc(NeighbourProtocol):
             source,
             dst,
             target,
-            device.lladdr if with_lladdr else None,
+            (lladdr or device.lladdr) if with_lladdr else None,
             router=router,
             solicited=solicited,
             override=override,
             traffic_class=self.switch(device, "ndisc_tclass"),
         )
-        self.send(table, dst, packet)
+        if lladdr is None:
+            self.send(table, dst, packet)
+        elif not self._disabled(device):
+            # Past the entry of the group, which has the device's own address in its frames.
+            frame = ipv6_multicast_lladdr(dst) + lladdr + self.ethertype + packet
+            self.cache.outputs.append(Transmit(device, frame, None))
 
     # -- neighbour advertisements
 
@@ -370,15 +379,16 @@ class Ndisc(NeighbourProtocol):
         if not message.solicited and self.switch(device, "drop_unsolicited_na"):
             return DROP_UNSOLICITED
         own = device.address(message.target)
+        found = message.lladdr or sender
+        # Before all else: who asks for an address of the kernel's own asks whether another has it, too.
+        self.heard(table, message.target, found)
         if own is not None:
             if device.answers:
-                found = message.lladdr or sender
                 if own.proven:
                     cache.services.claims.conflict(device, message.target, found)
                 else:
                     cache.services.claims.duplicate(device, message.target, found)
             return DROP_OWN_ADVERTISED
-        self.heard(table, message.target, message.lladdr or sender)
         row = cache.lookup(table, message.target)
         state = NUD_REACHABLE if message.solicited else NUD_STALE
         if not row:

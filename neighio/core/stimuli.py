@@ -10,7 +10,7 @@ from ..errors import AdminError, InvalidAddress
 from ..wire.ipv6 import ALL_ROUTERS
 from .admin import remove_if_unreferenced
 from .base import EngineBase, family_scope
-from .claims import PROBE_NUM
+from .claims import PROBE_NUM, USUAL, Wording
 from .constants import (
     AF_INET,
     AF_INET6,
@@ -182,7 +182,9 @@ class DeviceStimuli(EngineBase):
     def remove_address(self, index: int, ip: bytes, prefixlen: int, now: float) -> None:
         """The device lost an address; with its last IPv4 address go all its IPv4 entries and proxies."""
         self._at(now)
-        self._lose(self.device(index), ip, prefixlen)
+        device = self.device(index)
+        self.claims.announce_no_more(device, ip)
+        self._lose(device, ip, prefixlen)
 
     def _lose(self, device: Device, ip: bytes, prefixlen: int) -> None:
         before = set(device.groups)
@@ -263,7 +265,7 @@ class DeviceStimuli(EngineBase):
         count: int = 1,
         interval: float = 1.0,
         backoff: float = 1.0,
-        reply: bool = False,
+        wording: Wording = USUAL,
     ) -> None:
         """Announce an address on a device; see :meth:`Claims.announce`.
 
@@ -272,7 +274,7 @@ class DeviceStimuli(EngineBase):
         """
         self._at(now)
         device = self._place(index, ip)[1].device
-        self.claims.announce(device, ip, count=count, interval=interval, backoff=backoff, reply=reply)
+        self.claims.announce(device, ip, count=count, interval=interval, backoff=backoff, wording=wording)
 
     def _change_address(self, device: Device, address: Address, add: bool) -> None:
         """Give a host an address or take it away, with the route to its network."""

@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 
 from neighio.address import LinkAddress
+from neighio.core.claims import Wording
 from neighio.core.constants import IFA_F_OPTIMISTIC, IFA_F_SECONDARY, IFA_F_TENTATIVE
 from neighio.core.events import Transmit
 from neighio.testing.simulation import Simulation
@@ -78,7 +79,7 @@ def test_the_two_forms_of_gratuitous_arp() -> None:
     take it for gratuitous."""
     sim = both()
     for form in (False, True):
-        sim.engine.announce(1, packed(FOUR), sim.now, reply=form)
+        sim.engine.announce(1, packed(FOUR), sim.now, wording=Wording(reply=form))
     sim.run(0.0)
     sent = [output.frame.hex() for output in sim.outputs if isinstance(output, Transmit)]
 
@@ -90,7 +91,7 @@ def test_the_two_forms_of_gratuitous_arp() -> None:
 
 def test_every_repetition_has_the_form_of_the_first() -> None:
     sim = both()
-    sim.engine.announce(1, packed(FOUR), sim.now, count=3, reply=True)
+    sim.engine.announce(1, packed(FOUR), sim.now, count=3, wording=Wording(reply=True))
     sim.run(10.0)
 
     assert [text for _, text in log(sim)] == [reply(FOUR)] * 3
