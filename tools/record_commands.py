@@ -81,6 +81,37 @@ SESSIONS: Final = (
         "show-kernel",
         ("echo > /dev/udp/198.51.100.7/9", "neighio show --kernel", "ip neigh"),
     ),
+    Session(
+        "host",
+        (
+            f"(printf '%s\\n' 'use 198.51.100.7' 'send 2001:db8::7 20' 'use 198.51.100.8'; sleep 4) | {HOST} "
+            "--monitor text",
+        ),
+    ),
+    Session(
+        "host-json",
+        (
+            "(printf '%s\\n' 'send 198.51.100.7' 'show 198.51.100.7' 'announce 198.51.100.1'; sleep 1) | "
+            f"{HOST} --monitor json",
+        ),
+    ),
+    Session(
+        "host-taken",
+        (
+            "neighio host --dev eth0 --mac 02:00:00:00:00:09 --address 198.51.100.7/24; echo $?",
+            "neighio host --dev eth0 --address 198.51.100.1/24; echo $?",
+        ),
+    ),
+    Session(
+        "host-tap",
+        (
+            Line(
+                "sleep 99 | neighio host --tap tap0 --mac 02:00:00:00:00:09 --address 198.18.0.9/24 --no-dad "
+                "--monitor text",
+                meanwhile=("ip address add 198.18.0.1/24 dev tap0", "echo > /dev/udp/198.18.0.9/9"),
+            ),
+        ),
+    ),
 )
 
 
