@@ -154,6 +154,11 @@ class AttachedDevice(HostRole):
         return self._device.carrier
 
     @property
+    def noarp(self) -> bool:
+        """Whether there is no resolution on the device (IFF_NOARP): nobody is asked and nobody answered."""
+        return self._device.noarp
+
+    @property
     def mtu(self) -> int:
         """The largest IP packet, octets."""
         return self._device.mtu

@@ -17,6 +17,7 @@ from .arguments.host import add_host
 from .arguments.looking import add_monitor, add_show
 from .arguments.replay import add_replay
 from .arguments.resolve import add_resolve
+from .arguments.scan import add_scan
 from .output import printable
 
 __all__ = ["INTERRUPTED", "UNUSABLE", "build_parser", "main"]
@@ -25,7 +26,7 @@ UNUSABLE: Final = 2
 INTERRUPTED: Final = 130
 """128 + SIGINT, what a shell makes of a process that Ctrl-C ended."""
 
-_COMMANDS: Final = (add_resolve, add_show, add_monitor, add_host, add_replay, add_demo)
+_COMMANDS: Final = (add_scan, add_resolve, add_show, add_monitor, add_host, add_replay, add_demo)
 """In the order of the help."""
 
 

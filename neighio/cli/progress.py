@@ -25,16 +25,17 @@ INTERVAL: Final = 0.2
 class Progress:
     """Shows on standard error how far it is, if that is a terminal. Lines that are printed go above.
 
-    ``unit`` is what is counted ("frames").
+    ``unit`` is what is counted ("frames"). ``shown`` is False where nothing ever is.
     """
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
-        self._shown = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        self._due = time.monotonic() + PATIENCE
+        self.shown: bool = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._began = time.monotonic()
+        self._due = self._began + PATIENCE
         self._bar: Bar | None = None
         self._task: TaskID | None = None
-        self._rich = self._shown and importlib.util.find_spec("rich") is not None
+        self._rich = self.shown and importlib.util.find_spec("rich") is not None
         self._line = False
 
     def __enter__(self) -> Self:
@@ -55,18 +56,22 @@ class Progress:
 
     def update(self, share: float | None, count: int) -> None:
         """It is at that share (0 to 1; None: unknown) and has done so many."""
-        if not self._shown or time.monotonic() < self._due:
+        now = time.monotonic()
+        if not self.shown or now < self._due:
             return
-        self._due = time.monotonic() + INTERVAL
+        self._due = now + INTERVAL
+        seconds = now - self._began
+        done = f"{count:,} {self._unit}  {count / seconds:,.0f}/s"
         if self._rich:
-            self._update_bar(share, count)
+            self._update_bar(share, done)
             return
         part = "" if share is None else f"{share:4.0%}  "
+        left = f"  {_clock(seconds / share - seconds)} left" if share else ""
         self.clear()
-        print(f"{part}{count:,} {self._unit}", end="", file=sys.stderr, flush=True)
+        print(f"{part}{done}{left}", end="", file=sys.stderr, flush=True)
         self._line = True
 
-    def _update_bar(self, share: float | None, count: int) -> None:
+    def _update_bar(self, share: float | None, done: str) -> None:
         if self._bar is None:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -74,7 +79,7 @@ class Progress:
             self._bar = Progress(
                 BarColumn(),
                 TaskProgressColumn(),
-                TextColumn("{task.fields[count]:,} " + self._unit),
+                TextColumn("{task.fields[done]}"),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
                 transient=True,
@@ -83,7 +88,13 @@ class Progress:
                 redirect_stderr=False,
             )
             self._bar.start()
-            self._task = self._bar.add_task("", total=None if share is None else 1.0, count=count)
+            self._task = self._bar.add_task("", total=None if share is None else 1.0, done=done)
         assert self._task is not None
-        self._bar.update(self._task, completed=share or 0.0, count=count)
+        self._bar.update(self._task, completed=share or 0.0, done=done)
         self._bar.refresh()
+
+
+def _clock(seconds: float) -> str:
+    """A time as 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

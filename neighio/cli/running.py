@@ -12,7 +12,7 @@ from ..errors import InternalError, NeighioError
 from . import INTERRUPTED, UNUSABLE
 from .output import printable
 
-__all__ = ["run"]
+__all__ = ["explain", "run"]
 
 
 def run(command: str, task: Callable[[], Awaitable[int]]) -> int:
@@ -34,7 +34,7 @@ async def _interruptible(command: str, task: Callable[[], Awaitable[int]]) -> in
             except InternalError:
                 raise
             except (NeighioError, OSError) as error:
-                print(printable(f"neighio {command}: {_explain(error)}"), file=sys.stderr)
+                print(printable(f"neighio {command}: {explain(error)}"), file=sys.stderr)
                 status = UNUSABLE
             nursery.cancel_scope.cancel()
     return status
@@ -45,7 +45,8 @@ async def _cancel_when_interrupted(interrupts: AsyncIterator[int], scope: trio.C
         scope.cancel()
 
 
-def _explain(error: NeighioError | OSError) -> str:
+def explain(error: NeighioError | OSError) -> str:
+    """What an error says to people."""
     # The text of an OSError begins with its number, which our own messages do not need.
     ours = error.strerror if isinstance(error, NeighioError) and isinstance(error, OSError) else None
     return ours or str(error)

@@ -7,10 +7,21 @@ from typing import Final
 
 from ..address import LinkAddress, format_ip
 from ..errors import Unreachable
+from ..wire.ipv6 import is_link_local
 from .admin import remove_if_unreferenced
 from .base import EngineBase
-from .constants import NUD_FAILED, NUD_NOARP, NUD_NONE, NUD_PERMANENT, NUD_PROBE, NUD_VALID, RTN_UNICAST
+from .constants import (
+    NUD_FAILED,
+    NUD_NOARP,
+    NUD_NONE,
+    NUD_PERMANENT,
+    NUD_PROBE,
+    NUD_VALID,
+    RTN_LOCAL,
+    RTN_UNICAST,
+)
 from .create import create
+from .device import Device
 from .neighbour import Neighbour
 from .queue import Packet
 from .targets import Targets
@@ -177,6 +188,12 @@ class NeighbourCalls(EngineBase):
         self._at(now)
         return targets.give_back(budget, keep=keep)
 
+    @staticmethod
+    def _is_anothers(device: Device, key: bytes) -> bool:
+        """Whether an address that is the node's own on another device may be somebody else's on this one."""
+        own = device.node.address_type(key) == RTN_LOCAL
+        return own and len(key) == 16 and is_link_local(key) and device.address(key) is None
+
     def sweep_keys(self, index: int, runs: Iterable[tuple[bytes, int]]) -> list[bytes]:
         """The addresses that may be somebody's on a device's link, in random order, of some runs: each is a
         first address and how many from there on."""
@@ -185,7 +202,8 @@ class NeighbourCalls(EngineBase):
             length = len(first)
             start = int.from_bytes(first, "big")
             keys += [number.to_bytes(length, "big") for number in range(start, start + count)]
-        kind = self.devices[index].node.address_type
-        keys = [key for key in keys if kind(key) == RTN_UNICAST]
+        device = self.devices[index]
+        kind = device.node.address_type
+        keys = [key for key in keys if kind(key) == RTN_UNICAST or self._is_anothers(device, key)]
         self.services.random.shuffle(keys)
         return keys

@@ -1,0 +1,304 @@
+"""``neighio scan`` as a user runs it, on a link at whose other end the kernel answers."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from neighio.testing import Here, Peer, connect, in_namespace
+from neighio.wire import arp, ethernet
+
+from .schemas import validate
+
+US, THEM, TOO = "02:00:00:00:00:01", "00:00:0c:00:00:07", "02:00:00:00:00:08"
+COMMAND = [sys.executable, "-W", "error", "-m", "neighio", "scan"]
+QUICK = ["--tries", "1", "--interval", "0.2"]
+ETH_P_ARP = 0x0806
+HOSTS = [f"198.51.100.{host}" for host in range(10, 35)]
+SECONDS = 30.0
+"""How long anything may take on a machine under load."""
+
+WITHOUT_NET_RAW = """
+import ctypes, sys
+PR_CAPBSET_DROP, CAP_NET_RAW = 24, 13
+if ctypes.CDLL(None, use_errno=True).prctl(PR_CAPBSET_DROP, CAP_NET_RAW, 0, 0, 0):
+    raise OSError(ctypes.get_errno(), "prctl")
+import os
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@contextmanager
+def link(*hosts: str, ipv6: Sequence[str] = ()) -> Iterator[tuple[Here, Peer]]:
+    """Build a link: we are 198.51.100.1 on eth0, and with ``ipv6`` fe80::1 and 2001:db8::1; the kernel at its
+    other end has these addresses."""
+    here = Here()
+    with Peer.start() as peer:
+        connect(here, peer, "eth0", "eth0", lladdr=US, far_lladdr=THEM)
+        for address in ["198.51.100.1/24", *(["fe80::1/64", "2001:db8::1/64"] if ipv6 else [])]:
+            here.add_address("eth0", address)
+        for host in [*(f"{host}/24" for host in hosts), *(f"{host}/64" for host in ipv6)]:
+            peer.add_address("eth0", host)
+        yield here, peer
+    here.close()
+
+
+def scan(*arguments: str, prefix: tuple[str, ...] = (), stdin: str = "") -> tuple[int, str, str]:
+    """Run the command; return its exit status, its output and its errors."""
+    done = subprocess.run(
+        [*prefix, *COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        input=stdin,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def scan_json(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    """Run it with --json; return its exit status and its records, which are as the schema has them."""
+    status, output, errors = scan("--json", *arguments)
+    assert errors == ""
+    return status, records(output)
+
+
+def records(output: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in output.splitlines()]
+    for one in found:
+        validate("scan", one)
+    assert [one["kind"] for one in (found[0], found[-1])] == ["start", "end"]
+    return found
+
+
+def of_kind(found: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [one for one in found if one["kind"] == kind]
+
+
+def who(found: Sequence[dict[str, Any]], kind: str = "found") -> list[str]:
+    return sorted(one["address"] for one in of_kind(found, kind))
+
+
+def refusal(*arguments: str, prefix: tuple[str, ...] = ()) -> str:
+    """Run the command, which is to refuse with status 2 and one line; return the line."""
+    status, output, errors = scan(*arguments, prefix=prefix)
+    assert (status, output) == (2, ""), errors
+    assert errors.startswith("neighio scan: ") and errors.count("\n") == 1 and "\x1b" not in errors
+    return errors.removeprefix("neighio scan: ")
+
+
+# -- who is there
+
+
+@in_namespace
+def test_a_network_is_told_line_by_line_with_a_head_and_a_sum() -> None:
+    with link(*HOSTS):
+        status, output, errors = scan("198.51.100.0/24", "--tries", "2", "--interval", "0.1", "--rate", "max")
+    assert status == 0
+    assert errors == "neighio scan: 198.51.100.1 is this host's own, and not asked\n"
+    head, *lines, end = output.splitlines()
+    assert head == f"eth0  {US}  asks for 198.51.100.0/24"
+    for line in lines:
+        _, lladdr, milliseconds, unit = line.split()
+        assert (lladdr, unit) == (THEM, "ms") and float(milliseconds) > 0
+    order = [line.split()[0] for line in lines]
+    assert sorted(order) == HOSTS and order != HOSTS
+    words = end.split()
+    assert words[:5] == ["25", "of", "254", "answered", "in"] and words[6:9] == ["s;", "483", "requests,"]
+
+
+@in_namespace
+def test_the_devices_own_networks_are_found_by_themselves() -> None:
+    with link(*HOSTS[:3]) as (here, _):
+        here.add_address("eth0", "203.0.113.1/32")
+        status, found = scan_json("-l", "-4", *QUICK, "--rate", "5000")
+        assert (status, who(found)) == (0, HOSTS[:3])
+        assert (found[0]["networks"], found[0]["own"]) == (["198.51.100.0/24"], ["198.51.100.1"])
+        assert found[0]["addresses"] == 255
+        connect(here, _, "eth1", "eth1")
+        here.add_address("eth1", "203.0.113.9/29")
+        assert "device: name one with --dev; there is eth0, eth1" in refusal("-l")
+        here.add_route("eth1", "0.0.0.0/0", "203.0.113.10")
+        status, found = scan_json("--localnet", *QUICK)
+        assert (status, found[0]["device"], found[0]["networks"]) == (1, "eth1", ["203.0.113.8/29"])
+        assert found[-1]["requests"] == 6
+
+
+@in_namespace
+def test_ranges_lists_and_files_are_one_scan() -> None:
+    with link(*HOSTS):
+        status, output, errors = scan(
+            "198.51.100.9-11",
+            "198.51.100.14,198.51.100.16/31",
+            "-f",
+            "-",
+            "-q",
+            *QUICK,
+            stdin="# more\n198.51.100.10-12\n",
+        )
+        assert (status, errors) == (0, "")
+        found = dict(line.split() for line in output.splitlines())
+        assert found == dict.fromkeys([f"198.51.100.{host}" for host in (10, 11, 12, 14, 16, 17)], THEM)
+        assert "file: nothing: No such file" in refusal("-f", "nothing")
+        assert "file: there is nothing to ask in /dev/null" in refusal("-f", "/dev/null")
+
+
+@in_namespace
+def test_who_does_not_answer_is_told_when_asked_for() -> None:
+    with link(*HOSTS[:1]):
+        status, found = scan_json("198.51.100.8-12", "--absent", *QUICK)
+        assert (status, who(found)) == (0, ["198.51.100.10"])
+        assert who(found, "absent") == ["198.51.100.11", "198.51.100.12", "198.51.100.8", "198.51.100.9"]
+        status, output, _ = scan("198.51.100.10-11", "--absent", *QUICK)
+        assert status == 0
+        assert output.splitlines()[2].split() == ["198.51.100.11", "no", "answer"]
+
+
+@in_namespace
+def test_nobody_or_not_everybody_of_those_that_were_named_is_status_1() -> None:
+    with link(*HOSTS[:1]):
+        assert scan("198.51.100.10", "198.51.100.11", "-q", *QUICK)[0] == 1
+        assert scan("198.51.100.10-11", "-q", *QUICK)[0] == 0
+        assert scan("198.51.100.11-12", "-q", *QUICK)[0] == 1
+        # What is our own, and not asked, is not missed.
+        status, output, errors = scan("198.51.100.1", "198.51.100.10", "-q", *QUICK)
+        assert (status, output.split(), errors) == (0, ["198.51.100.10", THEM], "")
+
+
+@in_namespace
+def test_tries_interval_and_their_other_names() -> None:
+    with link():
+        for words in (
+            ["--tries", "3", "--interval", "0.02"],
+            ["--retry", "3", "--timeout", "20"],
+            ["-r", "3", "-t", "20"],
+        ):
+            status, found = scan_json("198.51.100.9", *words)
+            assert (status, found[-1]["requests"], found[-1]["answered"]) == (1, 3, 0)
+            assert found[-1]["seconds"] >= 0.06
+
+
+@in_namespace
+def test_the_rate_is_kept() -> None:
+    with link():
+        _, found = scan_json("198.51.100.8/29", "--rate", "20", "--tries", "1", "--interval", "0")
+    # Seven intervals lie between eight requests.
+    assert found[-1]["seconds"] >= 7 / 20 and found[-1]["requests"] == 8
+
+
+# -- IPv6
+
+
+@in_namespace
+def test_ipv6_stations_are_found_by_an_echo_to_all_nodes() -> None:
+    with link(*HOSTS[:1], ipv6=["fe80::7", "2001:db8::7"]):
+        status, found = scan_json("-l", "--tries", "2", "--interval", "0.2", "--rate", "max")
+        assert (status, who(found)) == (0, [HOSTS[0], "2001:db8::7", "fe80::7"])
+        assert {one["lladdr"] for one in of_kind(found, "found")} == {THEM}
+        assert found[0]["networks"] == ["198.51.100.0/24", "ff02::1"]
+        status, found = scan_json("-l", "-6", *QUICK)
+        assert (status, who(found)) == (0, ["2001:db8::7", "fe80::7"])
+        # From the link-local address and from the other one; and then who answered.
+        assert (found[-1]["requests"], found[-1]["addresses"], found[0]["addresses"]) == (4, 2, 0)
+
+
+@in_namespace
+def test_nobody_answers_an_echo_to_all_nodes() -> None:
+    with link(ipv6=["fe80::7"]) as (_, peer):
+        peer.sysctl("net/ipv6/icmp/echo_ignore_multicast", 1)
+        status, found = scan_json("-l", "-6", *QUICK)
+        assert (status, who(found), found[-1]["requests"]) == (1, [], 2)
+
+
+@in_namespace
+def test_ipv6_addresses_and_ranges_are_solicited() -> None:
+    with link(ipv6=["fe80::7", "2001:db8::7", "2001:db8::1f"]):
+        status, found = scan_json("2001:db8::1-1f", "fe80::7", "--dev", "eth0", *QUICK, "--rate", "max")
+        assert (status, who(found)) == (0, ["2001:db8::1f", "2001:db8::7", "fe80::7"])
+        assert (found[0]["own"], found[-1]["addresses"]) == (["2001:db8::1"], 31)
+        status, output, _ = scan("fe80::7%eth0", "-q", *QUICK)
+        assert (status, output.split()) == (0, ["fe80::7", THEM])
+        status, found = scan_json("198.51.100.9", "2001:db8::7", *QUICK)
+        assert (status, who(found)) == (1, ["2001:db8::7"])
+
+
+@in_namespace
+def test_a_link_local_address_that_is_ours_elsewhere_is_another_ones_here() -> None:
+    with link(ipv6=["fe80::7"]) as (here, peer):
+        connect(here, peer, "eth1", "eth1")
+        here.add_address("eth1", "fe80::7/64")
+        status, output, _ = scan("fe80::7%eth0", "-q", *QUICK)
+        assert (status, output.split()) == (0, ["fe80::7", THEM])
+
+
+# -- duplicates
+
+
+@contextmanager
+def answering_twice(peer: Peer) -> Iterator[None]:
+    """Have each ARP request at the peer's end answered by two stations, THEM and TOO, and not by the kernel."""
+    peer.set_link("eth0", arp=False)
+    with peer.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP)) as wire:
+        wire.bind(("eth0", ETH_P_ARP))
+
+        def answer() -> None:
+            while True:
+                message = arp.parse(wire.recv(2048))
+                if isinstance(message, str) or message[3] == message[1]:
+                    return
+                if message[0] == arp.ARPOP_REQUEST:
+                    for lladdr in (THEM, TOO):
+                        sha, to = (bytes.fromhex(text.replace(":", "")) for text in (lladdr, US))
+                        wire.send(
+                            arp.build(arp.ARPOP_REPLY, message[3], sha, message[1], to, dst=to, src=sha)
+                        )
+
+        station = threading.Thread(target=answer)
+        station.start()
+        yield
+        # An announcement ends it.
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as ours:
+            ours.bind(("eth0", ETH_P_ARP))
+            own, sha = bytes([198, 51, 100, 1]), bytes.fromhex(US.replace(":", ""))
+            ours.send(arp.build(arp.ARPOP_REQUEST, own, sha, own, bytes(6), dst=ethernet.BROADCAST, src=sha))
+        station.join()
+
+
+@in_namespace
+def test_two_that_have_the_same_address_are_told() -> None:
+    with link() as (_, peer), answering_twice(peer):
+        status, output, _ = scan("198.51.100.7-8", "--dev", "eth0")
+        assert status == 0
+        _, *lines, end = output.splitlines()
+        first = [line for line in lines if "duplicate" not in line]
+        second = [line for line in lines if f"duplicate: {THEM} too" in line]
+        assert len(first) == len(second) == 2 and all(TOO in line for line in second)
+        assert end.startswith("2 of 2 answered") and end.endswith("; 2 duplicates")
+        status, found = scan_json("198.51.100.7", "--dev", "eth0")
+        assert [(one["lladdr"], one["others"]) for one in of_kind(found, "found")] == [
+            (THEM, []),
+            (TOO, [THEM]),
+        ]
+        assert (found[-1]["answered"], found[-1]["duplicates"]) == (1, 1)
+
+
+# -- vendors
+
+
+@in_namespace
+def test_vendors_and_locally_administered_addresses_are_named() -> None:
+    with link() as (_, peer), answering_twice(peer):
+        status, output, errors = scan("198.51.100.7-8", "--vendor", "--dev", "eth0")
+        assert (status, errors) == (0, "")
+        assert "Cisco" in output and "(locally administered, perhaps random)" in output
+        _, found = scan_json("198.51.100.7", "--vendor", "--dev", "eth0")
+        vendors = {one["lladdr"]: (one["local"], one["vendor"]) for one in of_kind(found, "found")}
+        assert vendors[TOO] == (True, None)
+        assert vendors[THEM][0] is False and "Cisco" in vendors[THEM][1]
