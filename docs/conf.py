@@ -16,8 +16,16 @@ copyright: Final = "the neighio developers"
 release: Final = neighio.__version__
 version: Final = release
 
-extensions: Final = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib_trio", "nud_diagram"]
+extensions: Final = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinxcontrib_trio",
+    "command_pages",
+    "nud_diagram",
+]
 exclude_patterns: Final = ["_build"]
+# Options begin with two hyphens.
+smartquotes_action: Final = "qe"
 nitpicky: Final = True
 # What is not described on our own pages; a reference to anything of ours must lead somewhere.
 nitpick_ignore_regex: Final = [

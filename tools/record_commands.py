@@ -73,6 +73,15 @@ class Session:
 
 SESSIONS: Final = (
     Session(
+        "resolve",
+        (
+            "neighio resolve 198.51.100.7 2001:db8::7 fe80::7%eth0",
+            "neighio resolve 198.51.100.7 198.51.100.8 -I eth0; echo $?",
+            "neighio resolve 198.51.100.7 -c 3 -i 0.2",
+            "neighio resolve 198.51.100.7 -c 3 -i 0.2 --json | tail -2",
+        ),
+    ),
+    Session(
         "show",
         ("neighio show", "neighio show -s -6", "neighio show --state all --json | head -1"),
         behind=(f"{HOST} --control < <(printf 'use %s\\n' 198.51.100.7 198.51.100.8 2001:db8::7; sleep 99)",),

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
+from math import inf
 from statistics import median
 from typing import Final
 
 import trio
 
-from ..address import LinkAddress, parse_ip
+from ..address import LinkAddress, format_ip, parse_ip
 from ..core.device import parse_interface
 from ..errors import DeviceGone, InvalidAddress, TableFull, Unreachable
+from ..kernel.netlink import open_netlink
 from ..states import NudState
 from ..table import NeighbourTable, open_table
 from ..wire.ipv6 import LOOPBACK, is_link_local, is_multicast
 from . import UNUSABLE
+from .kernel_neighbours import KernelNeighbours
 from .output import Output, printable
 from .running import run
 
@@ -24,6 +28,9 @@ __all__ = ["resolve"]
 
 AT_ONCE: Final = 256
 """How many requests may be under way: a switch takes as many in a burst."""
+
+_BELIEVED: Final = frozenset({"REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT"})
+"""The kernel's states in which somebody else's address is worth asking at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,10 @@ class Finding:
 
 @dataclass(slots=True)
 class Tally:
-    """What all requests for one address came to."""
+    """What all requests for one address came to. ``told`` are those whose outcome was printed."""
 
     asked: int = 0
+    told: int = 0
     answered: int = 0
     round_trips: list[float] = field(default_factory=list)
     lladdrs: dict[LinkAddress, None] = field(default_factory=dict)
@@ -71,7 +79,7 @@ def resolve(arguments: Namespace) -> int:
     """Run the command; return its exit status."""
     command = Resolve(arguments)
     status = run("resolve", command.run)
-    if arguments.count > 1 and not arguments.json and status != UNUSABLE:
+    if arguments.count > 1 and not arguments.quiet and status != UNUSABLE:
         command.summarise()
     return status
 
@@ -101,12 +109,18 @@ class Resolve:
             for cache in (table.arp, table.ndisc):
                 cache.gc_thresh2 = max(cache.gc_thresh2, room)
                 cache.gc_thresh3 = max(cache.gc_thresh3, room)
+            if self._arguments.unicast:
+                await self._take_over(table)
             self._width = max(len(printable(str(question))) for question in self._tallies)
-            async with trio.open_nursery() as nursery:
-                for question in self._tallies:
-                    nursery.start_soon(self._ask, table, question, nursery.cancel_scope)
+            patience = inf if self._arguments.deadline is None else self._arguments.deadline
+            with trio.move_on_after(patience) as scope:
+                async with trio.open_nursery() as nursery:
+                    for question in self._tallies:
+                        nursery.start_soon(self._ask, table, question, nursery.cancel_scope)
             if self._refused is not None:
                 raise self._refused
+            if scope.cancelled_caught:
+                self._tell_what_is_open(patience)
         return 0 if all(tally.answered for tally in self._tallies.values()) else 1
 
     async def _question(self, table: NeighbourTable, text: str) -> Question:
@@ -142,13 +156,27 @@ class Resolve:
             raise InvalidAddress(f"ip: {dev} has no link-local address from which to ask for {text}")
         return Question(text, dev, hop, via, table.parameters(dev, family)["retrans_time"])
 
+    async def _take_over(self, table: NeighbourTable) -> None:
+        """Have the addresses that the kernel knows asked for where it knows them."""
+        with open_netlink() as netlink:
+            kernel = KernelNeighbours(netlink)
+            await kernel.read_names()
+            known = {(entry["address"], entry["device"]): entry for entry in await kernel.entries()}
+        for question in self._tallies:
+            entry = known.get((format_ip(parse_ip(question.hop)[0]), question.dev))
+            if entry is not None and entry["state"] in _BELIEVED and entry["lladdr"] is not None:
+                table.replace(question.hop, question.dev, lladdr=entry["lladdr"], nud="stale")
+            if ":" not in question.hop:
+                # It was not learned just now: whoever answers from elsewhere is asked there from then on.
+                table.set(question.dev, 4, locktime=0.0)
+
     async def _ask(self, table: NeighbourTable, question: Question, scope: trio.CancelScope) -> None:
         begun = trio.current_time()
         for number in range(self._arguments.count):
             await trio.sleep_until(begun + number * self._arguments.interval)
             async with self._limiter:
                 finding = await self._ask_once(table, question, number + 1)
-            if self._refused is not None or not self._output.line(self._text(question, finding)):
+            if self._refused is not None or not self._tell(question, finding):
                 scope.cancel()
         await trio.lowlevel.checkpoint()
 
@@ -178,7 +206,12 @@ class Resolve:
 
     async def _probe(self, table: NeighbourTable, question: Question, finding: Finding) -> Finding:
         where = question.hop, question.dev
-        reply = await table.probe(*where, source=self._arguments.source, listen=self._arguments.listen)
+        reply = await table.probe(
+            *where,
+            unicast=self._arguments.unicast,
+            source=self._arguments.source,
+            listen=self._arguments.listen,
+        )
         after = table.lookup(*where)
         milliseconds = round(reply.round_trip * 1e3, 3)
         tally = self._tallies[question]
@@ -194,6 +227,18 @@ class Resolve:
         )
 
     # -- what is printed
+
+    def _tell(self, question: Question, finding: Finding) -> bool:
+        """Print what became of a request; False when nobody reads any more."""
+        self._tallies[question].told += 1
+        return self._arguments.quiet or self._output.line(self._text(question, finding))
+
+    def _tell_what_is_open(self, patience: float) -> None:
+        """Print a line for what the deadline cut short, and for each address that had no turn."""
+        for question, tally in self._tallies.items():
+            if tally.told < max(tally.asked, 1):
+                finding = Finding(question.ip, question.via, question.dev, tally.told + 1)
+                self._tell(question, replace(finding, error=f"the deadline of {patience:g} s has passed"))
 
     def _text(self, question: Question, finding: Finding) -> str:
         if self._arguments.json:
@@ -213,11 +258,25 @@ class Resolve:
         return "  ".join(words)
 
     def summarise(self) -> None:
-        """Print, for each address, how its requests went."""
+        """Print, for each address that was asked for, how its requests went."""
         for question, tally in self._tallies.items():
+            if not tally.asked:
+                continue
+            lost = 100 * (tally.asked - tally.answered) / tally.asked
+            times = tally.round_trips
+            trips = [min(times), round(median(times), 3), max(times)] if times else []
+            if self._arguments.json:
+                summary: dict[str, float | None] = {
+                    "asked": tally.asked,
+                    "answered": tally.answered,
+                    "lost_percent": round(lost, 1),
+                    **dict(zip_longest(("min_ms", "median_ms", "max_ms"), trips)),
+                }
+                whose = {"ip": question.ip, "via": question.via, "dev": question.dev}
+                self._output.line(json.dumps({**whose, "summary": summary}))
+                continue
             text = printable(str(question)).ljust(self._width)
-            text += f"  {tally.asked} asked, {tally.answered} answered"
-            if tally.round_trips:
-                times = min(tally.round_trips), median(tally.round_trips), max(tally.round_trips)
-                text += "; {:.3f} / {:.3f} / {:.3f} ms min / median / max".format(*times)
+            text += f"  {tally.asked} asked, {tally.answered} answered, {lost:.0f} % lost"
+            if trips:
+                text += f"; {' / '.join(f'{trip:.3f}' for trip in trips)} ms min / median / max"
             self._output.line(text)

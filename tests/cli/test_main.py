@@ -70,6 +70,8 @@ def test_without_a_command_the_help_goes_to_standard_error(capsys: pytest.Captur
         ([*RESOLVE, "--interval", "-1"], "--interval"),
         ([*RESOLVE, "--interval", "nan"], "--interval"),
         ([*RESOLVE, "--listen", "inf"], "--listen"),
+        ([*RESOLVE, "-w", "soon"], "--deadline"),
+        ([*RESOLVE, "-q", "--json"], "--json"),
         ([*RESOLVE, "--cou", "3"], "--cou"),
         ([*RESOLVE, "--\x1b[31mred"], r"\x1b[31mred"),
         (["host"], "--dev"),

@@ -14,8 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from neighio.core.constants import NUD_STALE
+from neighio.kernel.requests import new_neighbour
 from neighio.testing import Here, Peer, connect, in_namespace
 from neighio.wire import arp
+
+from .schemas import validate
 
 US, THEM, TOO = "02:00:00:00:00:01", "02:00:00:00:00:07", "02:00:00:00:00:08"
 COMMAND = [sys.executable, "-W", "error", "-m", "neighio", "resolve"]
@@ -65,7 +69,10 @@ def resolve(*arguments: str, prefix: tuple[str, ...] = ()) -> tuple[int, str, st
 def resolve_json(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
     status, output, errors = resolve("--json", *arguments)
     assert errors == ""
-    return status, [json.loads(line) for line in output.splitlines()]
+    found = [json.loads(line) for line in output.splitlines()]
+    for one in found:
+        validate("resolve", one)
+    return status, found
 
 
 def refusal(*arguments: str, prefix: tuple[str, ...] = ()) -> str:
@@ -239,8 +246,9 @@ def test_a_duplicate_that_answers_another_time_is_told_too() -> None:
         station.start()
         status, found = resolve_json("198.51.100.7", "--count", "2", "--interval", "0")
         station.join()
-    assert status == 0
-    assert [(one["number"], one["lladdr"], one["others"]) for one in found] == [
+    *answers, summary = found
+    assert status == 0 and "summary" in summary
+    assert [(one["number"], one["lladdr"], one["others"]) for one in answers] == [
         (1, THEM, []),
         (2, TOO, [THEM]),
     ]
@@ -249,10 +257,36 @@ def test_a_duplicate_that_answers_another_time_is_told_too() -> None:
 @in_namespace
 def test_count_repeats_and_sums_up() -> None:
     with link():
-        status, output, _ = resolve("198.51.100.7", "--count", "3", "--interval", "0.01")
+        status, output, _ = resolve("198.51.100.7", "-c", "3", "-i", "0.01")
     *lines, total = output.splitlines()
     assert status == 0 and len(lines) == 3
-    assert total.startswith("198.51.100.7  3 asked, 3 answered; ") and total.endswith("min / median / max")
+    assert total.startswith("198.51.100.7  3 asked, 3 answered, 0 % lost; ")
+    least, middle, most = (float(text) for text in total.split("; ")[1].split(" ms")[0].split(" / "))
+    assert 0 < least <= middle <= most and total.endswith(" ms min / median / max")
+
+
+@in_namespace
+def test_each_address_has_its_summary_and_who_never_answers_has_no_times() -> None:
+    with link():
+        status, found = resolve_json("198.51.100.7", "198.51.100.8", "-I", "eth0", "-c", "2", "-i", "0.01")
+    there, absent = found[4:]
+    assert status == 1
+    assert (there["ip"], there["via"], there["dev"]) == ("198.51.100.7", None, "eth0")
+    trips = [one["round_trip_ms"] for one in found[:4] if one["ip"] == "198.51.100.7"]
+    assert there["summary"] == {
+        "asked": 2,
+        "answered": 2,
+        "lost_percent": 0.0,
+        "min_ms": min(trips),
+        "median_ms": round(sum(trips) / 2, 3),
+        "max_ms": max(trips),
+    }
+    assert absent["summary"] == {
+        "asked": 2,
+        "answered": 0,
+        "lost_percent": 100.0,
+        **dict.fromkeys(("min_ms", "median_ms", "max_ms")),
+    }
 
 
 @in_namespace
@@ -269,8 +303,74 @@ def test_who_answers_one_of_several_requests_has_answered() -> None:
         station.start()
         status, found = resolve_json("198.51.100.7", "--count", "2", "--interval", "0")
         station.join()
+    *answers, total = found
     assert status == 0
-    assert [one["error"] for one in found] == ["no answer in 1 s", None]
+    assert [one["error"] for one in answers] == ["no answer in 1 s", None]
+    assert (total["summary"]["answered"], total["summary"]["lost_percent"]) == (1, 50.0)
+
+
+@in_namespace
+def test_quiet_prints_nothing_and_says_it_by_its_status() -> None:
+    with link():
+        there = resolve("198.51.100.7", "-q", "-c", "2", "-i", "0")
+        absent = resolve("198.51.100.7", "198.51.100.8", "--quiet")
+        wrong = refusal("198.51.100.1", "--quiet")
+    assert (there, absent) == ((0, "", ""), (1, "", ""))
+    assert "is this host's own" in wrong
+
+
+@in_namespace
+def test_unicast_asks_where_the_address_was_found_or_where_the_kernel_knows_it() -> None:
+    them, too = (bytes.fromhex(text.replace(":", "")) for text in (THEM, TOO))
+    with link() as (here, peer), raw(peer) as wire:
+
+        def whom(*arguments: str) -> list[bytes]:
+            """Answer each request; return to which link-layer addresses they went."""
+            went: list[bytes] = []
+
+            def station() -> None:
+                for _ in range(2):
+                    frame = wire.recv(2048)
+                    went.append(frame[:6])
+                    answer(wire, bytes([198, 51, 100, 7]), THEM)
+
+            at_the_other_end = threading.Thread(target=station)
+            at_the_other_end.start()
+            assert resolve("198.51.100.7", "-c", "2", "-i", "0.01", "--listen", "0", *arguments)[0] == 0
+            at_the_other_end.join()
+            return went
+
+        assert whom() == [b"\xff" * 6] * 2
+        assert whom("--unicast") == [b"\xff" * 6, them]
+        here.request(new_neighbour(here.link("eth0").index, bytes([198, 51, 100, 7]), too, state=NUD_STALE))
+        assert whom("--unicast") == [too, them]
+
+
+@in_namespace
+def test_the_deadline_ends_it_and_what_was_open_is_told() -> None:
+    with link():
+        status, found = resolve_json(
+            "198.51.100.7", "198.51.100.8", "-I", "eth0", "-c", "2", "-i", "3600", "-w", "0.6"
+        )
+    assert status == 1
+    (there,) = (one for one in found if one.get("lladdr"))
+    (open_,) = (one for one in found if one.get("error"))
+    assert (there["ip"], there["number"]) == ("198.51.100.7", 1)
+    assert (open_["ip"], open_["number"], open_["error"]) == (
+        "198.51.100.8",
+        1,
+        "the deadline of 0.6 s has passed",
+    )
+    assert [one["summary"]["answered"] for one in found if "summary" in one] == [1, 0]
+
+
+@in_namespace
+def test_who_has_answered_before_the_deadline_has_answered() -> None:
+    with link():
+        status, output, errors = resolve("198.51.100.7", "-c", "9", "-i", "3600", "--deadline", "0.5")
+    answer_, total = output.splitlines()
+    assert (status, errors) == (0, "")
+    assert THEM in answer_ and total.startswith("198.51.100.7  1 asked, 1 answered, 0 % lost; ")
 
 
 @in_namespace
@@ -344,7 +444,7 @@ def test_ctrl_c_ends_it_with_what_it_has() -> None:
         rest, errors = command.communicate(timeout=20)
     assert THEM in first
     assert (command.returncode, errors) == (130, "")
-    assert rest.startswith("198.51.100.7  1 asked, 1 answered; ")
+    assert rest.startswith("198.51.100.7  1 asked, 1 answered, 0 % lost; ")
 
 
 @in_namespace

@@ -18,13 +18,16 @@ asked for. Without a source of their own, requests come from the address that th
 _MORE: Final = """\
 examples:
   neighio resolve 198.51.100.7
-  neighio resolve 198.51.100.7 2001:db8::7 --dev eth0 --json
+  neighio resolve 198.51.100.7 2001:db8::7 -I eth0 --json
   neighio resolve fe80::7%eth0                  a link-local address names its link, or --dev does
-  neighio resolve 198.51.100.7 --count 5 --interval 0.2
+  neighio resolve 198.51.100.7 -c 5 -i 0.2
+  neighio resolve 198.51.100.7 -c 100000 -w 60  for a minute
+  neighio resolve 198.51.100.7 -q && echo it is there
+  neighio resolve 198.51.100.7 --unicast        is it still where the kernel knows it?
   neighio resolve 198.51.100.7 --listen 1       who else says that it has it?
-  neighio resolve 198.51.100.7 --source 0.0.0.0 ask without entering anybody's table
+  neighio resolve 198.51.100.7 -s 0.0.0.0       ask without entering anybody's table
 
-one JSON object a line, with these keys:
+one JSON object a line for each request, with these keys (docs/schemas/resolve.json):
   ip             the address, as it was given
   via            the gateway that was asked for in its place, or null
   dev            the device
@@ -34,6 +37,8 @@ one JSON object a line, with these keys:
   state          the entry's state afterwards: REACHABLE, STALE, ... ; null without an entry
   others         further link-layer addresses that have answered for it: duplicates
   error          why there is no lladdr, or null
+with --count above 1, and at Ctrl-C too, one for each address at the end, with ip, via, dev and
+  summary        asked, answered, lost_percent, min_ms, median_ms and max_ms (null: nobody answered)
 
 exit status: 0 every address answered (at least one request), 1 some did not, 2 usage or privilege,
 130 interrupted"""
@@ -43,11 +48,29 @@ def add_resolve(commands: Commands) -> None:
     """Add the command ``resolve``."""
     resolve = add_command(commands, "resolve", "resolve:resolve", "ask who has an address", _HELP, _MORE)
     resolve.add_argument("ip", nargs="+", metavar="IP", help="an IPv4 or IPv6 address")
-    resolve.add_argument("--dev", help="the device on whose link to ask (default: by the routes)")
-    resolve.add_argument("--source", metavar="IP", help="ask from this address of ours, 0.0.0.0 or ::")
-    resolve.add_argument("--count", type=count, default=1, metavar="N", help="ask N times (default 1)")
+    resolve.add_argument("-I", "--dev", help="the device on whose link to ask (default: by the routes)")
+    resolve.add_argument("-s", "--source", metavar="IP", help="ask from this address of ours, 0.0.0.0 or ::")
+    resolve.add_argument("-c", "--count", type=count, default=1, metavar="N", help="ask N times (default 1)")
     resolve.add_argument(
-        "--interval", type=seconds, default=1.0, metavar="S", help="seconds between two times (default 1)"
+        "-i",
+        "--interval",
+        type=seconds,
+        default=1.0,
+        metavar="S",
+        help="seconds between two times (default 1)",
+    )
+    resolve.add_argument(
+        "-w",
+        "--deadline",
+        type=seconds,
+        metavar="S",
+        help="end after so many seconds, whatever was asked and answered by then",
+    )
+    resolve.add_argument(
+        "--unicast",
+        action="store_true",
+        help="ask the link-layer address alone that the kernel has for the address, or that answered before; "
+        "without one it is everybody that is asked",
     )
     resolve.add_argument(
         "--listen",
@@ -56,4 +79,6 @@ def add_resolve(commands: Commands) -> None:
         metavar="S",
         help="listen for duplicates so many seconds after an answer (default 0.1)",
     )
-    resolve.add_argument("--json", action="store_true", help="print JSON objects, one a line")
+    form = resolve.add_mutually_exclusive_group()
+    form.add_argument("-q", "--quiet", action="store_true", help="print nothing; the exit status says it")
+    form.add_argument("-j", "--json", action="store_true", help="print JSON objects, one a line")
