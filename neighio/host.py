@@ -36,7 +36,7 @@ from .link.base import Link, LinkGone, Selection
 from .link.checks import parse_station
 from .wire.ipv6 import ALL_NODES, is_link_local
 
-__all__ = ["Defence", "HostRole", "PacketStream", "check_own_address", "family_of_packet"]
+__all__ = ["Defence", "HostRole", "PacketStream", "check_own_address", "check_station", "family_of_packet"]
 
 Defence = Literal["none", "cease", "once", "always"]
 """What is done when somebody else is heard to use an own IPv4 address: nothing, as Linux; or RFC 5227 2.4
@@ -58,16 +58,20 @@ def check_own_address(address: str) -> tuple[bytes, int]:
     if "%" in address:
         raise InvalidAddress(f"address: {address!r} has a zone; it is its device's")
     ip, prefixlen = parse_interface(address)
-    _check_station(ip)
+    check_station(ip)
     return ip, prefixlen
 
 
-def _check_station(ip: bytes) -> None:
-    """Return if a packed address is one that a station on a link can have."""
+def check_station(ip: bytes, field: str = "address") -> None:
+    """Return if a packed address is one that a station on a link can have.
+
+    Raises:
+        InvalidAddress: it is a group's, the limited broadcast, loopback's or the unspecified one.
+    """
     loopback = ip[0] == 127 if len(ip) == 4 else ip == bytes(15) + b"\1"
     group = ip[0] & 0xF0 == 0xE0 if len(ip) == 4 else ip[0] == 0xFF
     if loopback or group or not any(ip) or ip == b"\xff" * 4:
-        raise InvalidAddress(f"address: {format_ip(ip)} can be no station's own address")
+        raise InvalidAddress(f"{field}: {format_ip(ip)} can be no station's own address")
 
 
 def family_of_packet(data: bytes) -> int | None:
@@ -362,9 +366,7 @@ class HostRole:
             raise ValueError(f"form: {form!r} is not one of request, reply, both")
         ips = []
         for text in addresses:
-            ip = self._meant(text)
-            self._check_announced(driver, ip, force=force)
-            ips.append(ip)
+            ips.append(self.check_announced(text, force=force))
         own = None if lladdr is None else parse_station(lladdr, self._device.addr_len, self._device.name)
         if not self._device.up:
             raise DeviceGone(f"{self._device.name} is down")
@@ -392,23 +394,26 @@ class HostRole:
             if not address.tentative and FAMILY_OF_LENGTH[len(address.ip)] in driver.engine.caches
         ]
 
-    def _check_announced(self, driver: Driver, ip: bytes, *, force: bool) -> None:
-        """Return if an address may be announced here.
+    def check_announced(self, address: IPAddress, *, force: bool = False) -> bytes:
+        """Return the packed form of an address that :meth:`announce` would announce.
 
         Raises:
-            InvalidAddress: it may not.
+            InvalidAddress: it would not.
         """
+        driver = self._attached()
         device = self._device
+        ip = self._meant(address)
         own = device.address(ip)
         if not force and (own is None or own.tentative):
             raise InvalidAddress(f"address: {format_ip(ip)} is not in use on {device.name}")
         if FAMILY_OF_LENGTH[len(ip)] not in driver.engine.caches:
             raise InvalidAddress(f"address: {format_ip(ip)} is of a family that this table does not serve")
-        _check_station(ip)
+        check_station(ip)
         if device.node.address_type(ip) == RTN_BROADCAST:
             raise InvalidAddress(f"address: {format_ip(ip)} is a broadcast address of {device.name}")
         if own is None and len(ip) == 16 and device.node.ipv6_source(device, ALL_NODES) is None:
             raise InvalidAddress(f"address: {device.name} has no IPv6 address from which to announce any")
+        return ip
 
     # -- packets
 

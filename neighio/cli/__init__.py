@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final, NoReturn
 
+from .arguments.announce import add_announce
 from .arguments.demo import add_demo
 from .arguments.host import add_host
 from .arguments.looking import add_monitor, add_show
@@ -26,7 +27,16 @@ UNUSABLE: Final = 2
 INTERRUPTED: Final = 130
 """128 + SIGINT, what a shell makes of a process that Ctrl-C ended."""
 
-_COMMANDS: Final = (add_scan, add_resolve, add_show, add_monitor, add_host, add_replay, add_demo)
+_COMMANDS: Final = (
+    add_scan,
+    add_resolve,
+    add_show,
+    add_monitor,
+    add_announce,
+    add_host,
+    add_replay,
+    add_demo,
+)
 """In the order of the help."""
 
 

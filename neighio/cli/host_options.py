@@ -14,7 +14,7 @@ from ..wire.ethernet import ETH_ALEN
 from ..wire.ipv6 import is_multicast
 from .settings import Setting, parse_setting
 
-__all__ = ["HostOptions", "Route", "is_group"]
+__all__ = ["HostOptions", "Route", "is_group", "parse_mac"]
 
 
 class Route(NamedTuple):
@@ -62,7 +62,7 @@ class HostOptions(NamedTuple):
         settings = tuple(parse_setting(text) for text in arguments.settings)
         own = _parse_addresses(arguments.address)
         routes = tuple(_parse_route(words, own) for words in arguments.route)
-        mac = None if arguments.mac is None else _parse_mac(arguments.mac)
+        mac = None if arguments.mac is None else parse_mac(arguments.mac)
         device = None
         if arguments.dev is not None:
             device = Device(arguments.dev, "host", lladdr=mac, forwarding=arguments.forwarding)
@@ -87,7 +87,12 @@ def is_group(ip: bytes) -> bool:
     return ip[0] & 0xF0 == 0xE0 if len(ip) == 4 else is_multicast(ip)
 
 
-def _parse_mac(text: str) -> LinkAddress:
+def parse_mac(text: str) -> LinkAddress:
+    """Return the link-layer address of an Ethernet station.
+
+    Raises:
+        InvalidAddress: it is none.
+    """
     try:
         mac = LinkAddress(text)
     except InvalidAddress:
