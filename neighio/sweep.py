@@ -157,8 +157,9 @@ class Sweep:
 
     def _reply(self) -> Reply:
         key, lladdrs, round_trip = self._replies.popleft()
-        *others, lladdr = map(LinkAddress, lladdrs)
-        return Reply(format_ip(key), self._device.name, lladdr, round_trip, tuple(others))
+        others = tuple([bytes.__new__(LinkAddress, other) for other in lladdrs[:-1]])
+        lladdr = bytes.__new__(LinkAddress, lladdrs[-1])
+        return Reply(format_ip(key), self._device.name, lladdr, round_trip, others)
 
     def _forget_reader(self) -> None:
         self._reader = None

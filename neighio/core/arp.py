@@ -294,7 +294,7 @@ class Arp(NeighbourProtocol):
         state = NUD_STALE
         if reply and to_us:
             state = NUD_REACHABLE
-            if cache.nud.refresh(row, sha):
+            if cache.nud.answer(row, sha):
                 return
         services = cache.services
         locked = services.floor(cache.store.updated[row] + table.parms.locktime)

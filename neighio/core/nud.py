@@ -344,17 +344,30 @@ class Nud:
 
     # -- update: everything that was received or administered ends here
 
-    def refresh(self, row: int, lladdr: bytes) -> bool:
-        """Take an answer that says what is known of a REACHABLE entry: the everyday case of :meth:`update`,
-        and by its rules a stamp alone. Returns whether it was one."""
-        store = self.cache.store
-        if (
-            store.nud_state[row] != NUD_REACHABLE
-            or store.dead[row]
-            or lladdr != store.lladdr_of(row, len(lladdr))
-        ):
+    def answer(self, row: int, lladdr: bytes) -> bool:
+        """Take an answer to us in its two everyday cases, which end as they do in :meth:`update`. Either it
+        says what is known of a REACHABLE entry, and is a stamp alone; or it is the first of an entry in NONE,
+        of which nobody is to be told. Returns whether it was one of them."""
+        cache = self.cache
+        store = cache.store
+        services = self.services
+        state = store.nud_state[row]
+        if store.dead[row]:
             return False
-        store.confirmed[row] = self.services.now
+        if state == NUD_REACHABLE:
+            if lladdr != store.lladdr_of(row, len(lladdr)):
+                return False
+            store.confirmed[row] = services.now
+            self._proved(row, confirmed=True)
+            return True
+        if state or services.telling or services.tracing or row in cache.queues:
+            return False
+        now = store.confirmed[row] = store.updated[row] = services.now
+        store.set_lladdr(row, lladdr)
+        self.stop_timer(row)
+        self._start_timer(row, now + cache.table_of(row).parms.reachable_time)
+        self._enter(row, NUD_REACHABLE, "evidence")
+        store.output[row] = self.fast(row)
         self._proved(row, confirmed=True)
         return True
 

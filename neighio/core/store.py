@@ -211,6 +211,20 @@ class Store:
             self.gc_next[row] = self._free
             self._free = row
 
+    def give_back_run(self, first: int, count: int) -> None:
+        """Free ``count`` rows from ``first`` on, as :meth:`give_back` frees each, the last one first."""
+        last = first + count
+        self.dead[first:last] = memoryview(b"\x01" * count)
+        self.deadline[first:last] = memoryview(array("d", (IDLE,)) * count)
+        older = self.generation[first:last]
+        self.generation[first:last] = memoryview(array("I", [(one + 1) & 0xFFFFFFFF for one in older]))
+        if last == self.top:
+            self.top = first
+        else:
+            self.gc_next[first:last] = memoryview(array("i", range(first + 1, last + 1)))
+            self.gc_next[last - 1] = self._free
+            self._free = first
+
     def key_of(self, row: int) -> bytes:
         """The packed IP address of a row."""
         start = row * KEY_WIDTH
@@ -292,6 +306,18 @@ class RowList:
         after, before = previous[row], following[row]
         following[after] = before
         previous[before] = after
+
+    def remove_run(self, first: int, count: int) -> bool:
+        """Remove ``count`` rows from ``first`` on if they stand here as :meth:`prepend_run` put them; returns
+        whether they did."""
+        last = first + count - 1
+        following, previous = self._next, self._prev
+        if following[first + 1 : last + 1] != memoryview(array("i", range(first, last))):
+            return False
+        after, before = previous[last], following[first]
+        following[after] = before
+        previous[before] = after
+        return True
 
     def rotate(self, row: int) -> None:
         """Make a row the first one: what stood before it goes to the end."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from itertools import islice
+from math import inf
 from typing import Final
 
 from ..errors import TableFull
 from .cache import SWEPT, DeviceTable, NeighbourCache
-from .constants import RTN_UNICAST
+from .constants import NUD_INCOMPLETE, RTN_UNICAST
 from .create import create, grow_hash
 from .nud import RESOLVE
 from .store import KEY_WIDTH
@@ -83,6 +85,12 @@ class Targets:
         now on as any other, while there is room below gc_thresh2."""
         cache, rows = self._cache, self._rows
         store = cache.store
+        if not keep and len(rows) >= MANY and self._table.targets == [self]:
+            run = list(islice(reversed(rows.items()), budget))
+            if _destroy_run(cache, self._table, run):
+                for key, _ in run:
+                    del rows[key]
+                return self._end_if_empty()
         others = [targets for targets in self._table.targets if targets is not self]
         for _ in range(min(budget, len(rows))):
             key, row = rows.popitem()
@@ -91,9 +99,13 @@ class Targets:
             cache.release(row)
             if not dead and (kept or not any(key in other._rows for other in others)):
                 cache.end_sweep(row, keep=kept)
-        if not rows and self in self._table.targets:
+        return self._end_if_empty()
+
+    def _end_if_empty(self) -> bool:
+        """End with the last reference; True when there are more."""
+        if not self._rows and self in self._table.targets:
             self._table.targets.remove(self)
-        return bool(rows)
+        return bool(self._rows)
 
 
 def _create_run(cache: NeighbourCache, table: DeviceTable, keys: list[bytes]) -> range:
@@ -135,3 +147,42 @@ def _create_run(cache: NeighbourCache, table: DeviceTable, keys: list[bytes]) ->
     cache.statistics.allocs += count
     grow_hash(cache, count)
     return range(first, last)
+
+
+def _destroy_run(cache: NeighbourCache, table: DeviceTable, run: list[tuple[bytes, int]]) -> bool:
+    """Destroy entries that :func:`_create_run` made, newest first, when nobody else holds or watches them, or
+    is to be told: what releasing and unlinking each does, column by column. Returns whether it was possible.
+    """
+    store = cache.store
+    services = cache.services
+    count = len(run)
+    first, last = run[-1][1], run[0][1] + 1
+    if last - first != count or any(row != last - place for place, (_, row) in enumerate(run, 1)):
+        return False
+    states = store.nud_state[first:last]
+    if (
+        services.telling
+        or services.tracing
+        or first <= table.cursor < last
+        or not cache.queues.keys().isdisjoint(range(first, last))
+        or any(store.watched[first:last])
+        or any(store.flags[first:last])
+        or any(state & NUD_INCOMPLETE for state in states)
+        or store.accounted[first:last] != memoryview(bytes((SWEPT,)) * count)
+        or any(
+            references != 2 + (deadline != inf)
+            for references, deadline in zip(store.refcnt[first:last], store.deadline[first:last], strict=True)
+        )
+        or not table.members.remove_run(first, count)
+    ):
+        return False
+    shards = table.shards
+    for key, _ in run:
+        del shards[hash(key) & 0xFF][key]
+    table.count -= count
+    table.rows -= count
+    cache.swept -= count
+    cache.entries -= count
+    cache.statistics.destroys += count
+    store.give_back_run(first, count)
+    return True

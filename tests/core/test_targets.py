@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from neighio.address import parse_ip
 from neighio.core.cache import SWEPT
-from neighio.core.constants import AF_INET, AF_INET6, NUD_NONE, NUD_REACHABLE
+from neighio.core.constants import (
+    AF_INET,
+    AF_INET6,
+    NLM_F_REPLACE,
+    NTF_MANAGED,
+    NUD_NONE,
+    NUD_REACHABLE,
+)
 from neighio.core.create import create
+from neighio.core.events import DelNeighbour, NewNeighbour
 from neighio.core.neighbour import Neighbour
 from neighio.core.targets import MANY, Targets
 from neighio.errors import TableFull
@@ -187,3 +197,149 @@ def test_a_flush_meanwhile_leaves_dead_entries_that_are_made_anew() -> None:
     assert (cache.swept, len(swept)) == (40, 40)
     assert not sim.engine.end_sweep(swept, sim.now, keep=False)
     assert (cache.entries, cache.swept) == (0, 0)
+
+
+# -- while nobody listens, the everyday is done at once
+
+
+def leave_alone(sim: Simulation, targets: list[bytes]) -> None:
+    """All is as the sweep left it."""
+
+
+def hold_one(sim: Simulation, targets: list[bytes]) -> None:
+    sim.hold("198.18.1.40")
+
+
+def delete_one(sim: Simulation, targets: list[bytes]) -> None:
+    sim.delete("198.18.1.20")
+
+
+def hold_and_delete_one(sim: Simulation, targets: list[bytes]) -> None:
+    sim.hold("198.18.1.40")
+    sim.delete("198.18.1.40")
+
+
+def use_one(sim: Simulation, targets: list[bytes]) -> None:
+    sim.resolve("198.18.1.40")
+
+
+def queue_one(sim: Simulation, targets: list[bytes]) -> None:
+    """A packet waits, and an administrator sets the entry back."""
+    for ip, key in (("198.18.1.35", targets[34]), ("198.18.1.40", targets[39])):
+        sim.send(ip)
+        administer(sim, key, None, NUD_NONE)
+
+
+def verify_one(sim: Simulation, targets: list[bytes]) -> None:
+    cache = sim.engine.caches[AF_INET]
+    for key in (targets[19], targets[34], targets[39]):
+        cache.watch(cache.find(cache.by_device[sim.device("va").index], key))
+
+
+def flag_one(sim: Simulation, targets: list[bytes]) -> None:
+    administer(sim, targets[19], PEER, NUD_REACHABLE, NTF_MANAGED)
+
+
+def make_another(sim: Simulation, targets: list[bytes]) -> None:
+    """Its row is above theirs."""
+    sim.hold("198.18.9.9")
+
+
+def administer(sim: Simulation, key: bytes, lladdr: str | None, state: int, flags: int = 0) -> None:
+    sim.engine.new_neighbour(
+        sim.device("va").index,
+        key,
+        sim.now,
+        lladdr=None if lladdr is None else bytes.fromhex(lladdr.replace(":", "")),
+        state=state,
+        flags=flags,
+        nlm_flags=NLM_F_REPLACE,
+    )
+
+
+def move_one(sim: Simulation, targets: list[bytes]) -> None:
+    """A row between others is not where it was: it was deleted, and its key is asked for anew."""
+    sim.delete("198.18.1.20")
+    (swept,) = sim.engine.caches[AF_INET].by_device[sim.device("va").index].targets
+    sim.engine.ask(swept, targets, sim.now)
+
+
+DISTURBANCES = [
+    leave_alone,
+    hold_one,
+    delete_one,
+    hold_and_delete_one,
+    use_one,
+    queue_one,
+    verify_one,
+    flag_one,
+    make_another,
+    move_one,
+]
+
+
+@pytest.mark.parametrize("disturb", DISTURBANCES, ids=lambda one: one.__name__)
+def test_what_nobody_is_told_of_is_done_as_what_somebody_is(
+    disturb: Callable[[Simulation, list[bytes]], None],
+) -> None:
+    pictures = []
+    for quiet in (False, True):
+        sim, targets = scene(AF_INET)
+        sim.device("va").hh_cache = False
+        sim.engine.services.telling = not quiet
+        swept = begin(sim)
+        sim.engine.ask(swept, targets, sim.now)
+        answer(sim, range(1, 30))
+        sim.run(0.5)
+        disturb(sim, targets)
+        answer(sim, range(30, 40))
+        cache = sim.engine.caches[AF_INET]
+        store = cache.store
+        table = cache.by_device[sim.device("va").index]
+        picture: list[object] = []
+        for key in targets:
+            row = cache.find(table, key)
+            hidden = store.deadline[row], store.output[row], store.untold[row]
+            picture.append(row and (record(Neighbour(cache, row)), hidden))
+        picture.append(swept.answers)
+        while sim.engine.end_sweep(swept, sim.now, keep=False, budget=16):
+            pass
+        picture.append([order(sim, AF_INET), table.count, table.rows, table.targets])
+        picture.append([sorted(shard) for shard in table.shards if shard])
+        picture.append([cache.entries, cache.gc_entries, cache.swept, list(cache.managed_list)])
+        picture.append([cache.statistics.destroys, cache.statistics.destroy_refused])
+        picture.append([sorted(cache.queues), dict(sim.device("va").drops)])
+        told = (NewNeighbour, DelNeighbour)
+        picture.append([type(one) for one in sim.engine.take_outputs() if not isinstance(one, told)])
+        picture.append([store.top, list(store.generation[: store.top]), list(store.dead[: store.top])])
+        picture.append([store.take() for _ in targets])
+        pictures.append(picture)
+    assert pictures[0] == pictures[1]
+
+
+def answer(sim: Simulation, numbers: range) -> None:
+    """Some answer, at instants whose timers fall into different buckets."""
+    device = sim.device("va")
+    for number in numbers:
+        frame = arp_frame(2, f"198.18.1.{number}", "198.18.0.1", dst=device.lladdr)
+        sim.engine.receive(device.index, frame, sim.now + number / 1000)
+
+
+def test_a_flush_under_way_goes_on_where_rows_were_given_back() -> None:
+    sim = Simulation(record=False)
+    sim.add_device("va", addresses=["198.18.0.1/15"])
+    cache = sim.engine.caches[AF_INET]
+    cache.gc_thresh1 = cache.gc_thresh2 = cache.gc_thresh3 = 1000
+    for ip in many(1000, 300):
+        sim.resolve(ip)
+    sim.engine.services.telling = False
+    swept = begin(sim)
+    sim.engine.ask(swept, keys(many(0, 40)), sim.now)
+    sim.engine.link_down(sim.device("va").index, sim.now)
+    table = cache.by_device[sim.device("va").index]
+    assert cache.flushing and table.cursor == table.members.first()
+    while sim.engine.end_sweep(swept, sim.now, keep=False):
+        pass
+    assert table.cursor == table.members.first() and not cache.store.dead[table.cursor]
+    sim.run(1)
+    assert (table.count, cache.entries, cache.swept) == (0, 0, 0)
