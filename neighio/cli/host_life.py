@@ -145,7 +145,11 @@ class Host:
             print(printable(f"neighio host: {attached.name} {missing}"), file=sys.stderr)
         async with trio.open_nursery() as nursery:
             for address in self._options.addresses:
-                nursery.start_soon(self._take_address, address, nursery.cancel_scope)
+                if self.dad_transmits == 0:
+                    # In the order given: packets leave from the first that fits.
+                    await self._take_address(address, nursery.cancel_scope)
+                else:
+                    nursery.start_soon(self._take_address, address, nursery.cancel_scope)
         for error in self._refusals:
             if not isinstance(error, DuplicateAddress):
                 raise error

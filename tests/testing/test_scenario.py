@@ -342,10 +342,13 @@ def test_the_report_lists_what_differs_and_why_what_was_not_played(scenario: Sce
     write_traces(scenario.trace_path, {"life": replace(trace, lines=trace.lines[1:])})
     engine = session.play_on_engine([scenario])
     kernel = [session.Result(scenario, "kernel", reason="no kernel today")]
-    page = report(engine, kernel)
+    host = [session.Result(scenario, "host", reason="no host either")]
+    page = report(engine, kernel, host)
     assert "0 identical, 1 differing, 0 not played" in page
     assert "+ 0.000 ! 198.51.100.2" in page
-    assert "not played: no kernel today" in page
+    assert f"* on the kernel: no kernel today: `{scenario.identity}`" in page
+    assert f"* on the host: no host either: `{scenario.identity}`" in page
+    assert "| differs as a host | not played | not played |" in page
 
 
 # -- the machine's own thresholds

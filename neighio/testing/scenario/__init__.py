@@ -13,6 +13,7 @@ from .compare import Comparison as Comparison
 from .compare import compare as compare
 from .compare import compare_with_engine as compare_with_engine
 from .engine import EnginePlayer as EnginePlayer
+from .host import HostPlayer as HostPlayer
 from .kernel import Disturbed as Disturbed
 from .kernel import KernelPlayer as KernelPlayer
 from .kernel import holds_here as holds_here

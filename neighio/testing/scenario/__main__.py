@@ -9,13 +9,13 @@ from pathlib import Path
 from .load import load_all
 from .model import Scenario, ScenarioError
 from .report import report
-from .session import Result, play_on_engine, play_on_kernel, record
+from .session import Result, play_on_engine, play_on_host, play_on_kernel, play_side_by_side, record
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m neighio.testing.scenario",
-        description="Play scenarios of neighbour life on the running kernel and on the engine.",
+        description="Play scenarios of neighbour life on the kernel, on neighio host and on the engine.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         if name != "parity":
             command.add_argument("--name", help="only scenarios whose identity contains this")
         if name == "play":
-            command.add_argument("--on", choices=("engine", "kernel"), default="engine")
+            command.add_argument("--on", choices=("engine", "kernel", "host"), default="engine")
             command.add_argument("--verbose", action="store_true", help="show what is identical, too")
         if name == "parity":
             command.add_argument("--write", type=Path, required=True, help="the page to write")
@@ -54,14 +54,16 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "record":
         results = record(scenarios)
     else:
-        results = (play_on_kernel if options.on == "kernel" else play_on_engine)(scenarios)
+        play = {"engine": play_on_engine, "kernel": play_on_kernel, "host": play_on_host}[options.on]
+        results = play(scenarios)
     return _show(results, verbose=getattr(options, "verbose", False))
 
 
 def _parity(scenarios: list[Scenario], page: Path) -> int:
-    engine, kernel = play_on_engine(scenarios), play_on_kernel(scenarios)
-    page.write_text(report(engine, kernel), encoding="utf-8")
-    return _show([*engine, *kernel], verbose=False)
+    engine = play_on_engine(scenarios)
+    kernel, host = play_side_by_side(scenarios)
+    page.write_text(report(engine, kernel, host), encoding="utf-8")
+    return _show([*engine, *kernel, *host], verbose=False)
 
 
 def _show(results: list[Result], *, verbose: bool) -> int:

@@ -1,9 +1,4 @@
-"""The player that plays on the running kernel, between two anonymous namespaces, in real time.
-
-The node is one namespace, the wire a veth pair, the peer a raw socket on its far end. What leaves the node is
-captured on the node's end, where the kernel shows it before it goes on, so that frames and notifications are
-seen in the order in which they were made.
-"""
+"""The player that plays on the running kernel, between two anonymous namespaces, in real time."""
 
 from __future__ import annotations
 
@@ -13,10 +8,7 @@ import platform
 import re
 import socket
 import time
-from datetime import UTC, datetime
 from functools import cache
-from heapq import heappop, heappush
-from types import TracebackType
 from typing import Final
 
 from ...address import format_ip
@@ -26,7 +18,6 @@ from ...core.parameters import JIFFY
 from ...core.switches import SWITCHES
 from ...kernel import requests
 from ...kernel.rtnetlink import NeighbourTableMessage, decode
-from ...wire.ethernet import ETH_P_ARP, ETH_P_IPV6
 from ..isolation import wrong_release
 from . import model
 from .describe import describe_entry, describe_notification
@@ -34,27 +25,16 @@ from .engine import admin_outcome, mark
 from .frames import is_router_advertisement
 from .model import DEVICE, PEER_LLADDR, Scenario
 from .nodes import Nodes
-from .peer import Peer
+from .realtime import HEAD_START, Disturbed, Stage, play_undisturbed
 from .senders import Senders
-from .trace import Line, Player, Trace
+from .trace import Player, Trace
 from .watch import Watch, as_notification
 
 __all__ = ["Disturbed", "KernelPlayer", "holds_here", "notifications_are_atomic", "release"]
 
-TRIES: Final = 4
-"""How often a disturbed scenario is played before it is given up."""
-
-LATE: Final = 0.012
-"""Seconds by which a step may be late: three jiffies."""
-
 DRAWS: Final = 20000
-HEAD_START: Final = 0.02
 METRONOME: Final = "203.0.113.9"
 PROBE: Final = "198.51.100.99"
-
-
-class Disturbed(Exception):
-    """The machine was too busy, or drew every reachable_time anew, in each of several tries."""
 
 
 def release() -> str:
@@ -107,85 +87,44 @@ class KernelPlayer(Player):
             OSError: the kernel refused a step of which no error is expected.
         """
         atomic = notifications_are_atomic()
-        disturbance = ""
-        for _ in range(TRIES):
-            with contextlib.ExitStack() as stack:
-                nodes = stack.enter_context(
-                    Nodes(scenario.addresses, scenario.routes, metronome=scenario.managed)
-                )
-                stage = stack.enter_context(_Stage(scenario, nodes, like))
-                trace, disturbance = stage.play()
-                trace.atomic = atomic
-                if not disturbance:
-                    return trace
-        raise Disturbed(f"{scenario.identity}: {disturbance}")
+
+        def open_stage(stack: contextlib.ExitStack) -> Stage:
+            nodes = Nodes(scenario.addresses, scenario.routes, metronome=scenario.managed)
+            return stack.enter_context(_Stage(scenario, stack.enter_context(nodes), like))
+
+        trace = play_undisturbed(scenario, open_stage)
+        trace.atomic = atomic
+        return trace
 
 
-class _Stage:
+class _Stage(Stage):
     def __init__(self, scenario: Scenario, nodes: Nodes, like: Trace | None) -> None:
-        self.scenario = scenario
-        self.node = nodes.node
-        self.far = nodes.far
-        self.like = list(like.drawn) if like is not None else []
-        today = datetime.now(UTC).date().isoformat()
-        self.trace = Trace(source=f"kernel {release()}", date=today)
-        self.index = self.node.link(DEVICE).index
-        self.beginning = 0.0
-        self.disturbance = ""
-        self.peer = Peer()
+        super().__init__(scenario, nodes, like, f"kernel {release()}")
         self.sent = 0
-        self._due: list[tuple[float, bytes]] = []
         self._drawn: dict[int, float] = {}
-        with contextlib.ExitStack() as stack:
-            self.watch = stack.enter_context(Watch(self.node, DEVICE))
-            self.senders = stack.enter_context(Senders(self.node, self.index, self.watch.add))
-            self.ears = [self._ear(stack, protocol) for protocol in (ETH_P_ARP, ETH_P_IPV6)]
-            self.wire = self.ears[0]
-            if scenario.managed:
-                self.watch.listen_to_beats(self.node, "vm")
-            self._stack = stack.pop_all()
 
-    def _ear(self, stack: contextlib.ExitStack, protocol: int) -> socket.socket:
-        ear = stack.enter_context(self.far.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
-        ear.bind(("vb", protocol))
-        self.watch.add(ear)
-        return ear
+    def _open(self, stack: contextlib.ExitStack) -> None:
+        self.senders = stack.enter_context(Senders(self.node, self.index, self.watch.add))
+        if self.scenario.managed:
+            self.watch.listen_to_beats(self.node, "vm")
 
-    def __enter__(self) -> _Stage:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def play(self) -> tuple[Trace, str]:
-        """Play once; returns the trace, and what disturbed it, if anything did."""
+    def _prepare(self) -> None:
         self._set(self.scenario.start)
         given = {address.partition("/")[0] for address in self.scenario.addresses}
         for step in self.scenario.steps:
             action = step.action
             if isinstance(action, model.Send | model.Confirm) and format_ip(action.source) in given:
                 self.senders.prepare(action.source)
-        self.beginning = self._beginning()
-        for step in self.scenario.steps:
-            self._run_until(self.beginning + step.at)
-            late = time.monotonic() - self.beginning - step.at
-            if late > LATE:
-                return self.trace, f"the step at {step.at:g} was {late:.3f} s late"
-            self._perform(step.action)
-        self._run_until(self.beginning + self.scenario.lasts)
-        if self.watch.blurred:
-            self.disturbance = "frames and notifications were read too late to tell their order"
+
+    def _finish(self) -> None:
         for family, drawn in self._drawn.items():
             if abs(self._table(family).reachable_time - drawn) > 0.0005:
                 self.disturbance = "reachable_time was drawn anew meanwhile"
         self.trace.managed = [beat - self.beginning for beat in self.watch.beats if beat >= self.beginning]
-        return self.trace, self.disturbance
 
     def _beginning(self) -> float:
         if not self.scenario.managed:
-            return time.monotonic() + HEAD_START
+            return super()._beginning()
         # Right after a run of the managed work, so that every play meets the next one at the same time.
         index = self.node.link("vm").index
         quick = {"mcast_solicit": 1, "retrans_time": 0.1, "locktime": 0.0}
@@ -201,66 +140,27 @@ class _Stage:
 
     # -- what is seen
 
-    def _run_until(self, when: float) -> None:
-        while True:
-            now = time.monotonic()
-            while self._due and self._due[0][0] <= now:
-                self.wire.send(heappop(self._due)[1])
-            wait = min(when, self._due[0][0] if self._due else when) - now
-            for event in self.watch.poll(max(wait, 0.0)):
-                self._take(event.time, event.notification, event.frame)
-            self._hear()
-            self._errors()
-            if now >= when:
-                return
-
     def _take(self, when: float, told: Notification | None, frame: tuple[str, str] | None) -> None:
         if not self.beginning:
             return
-        since = round(max(when - self.beginning, 0.0), 3)
         if told is not None:
             described = describe_notification(told)
             if described is not None:
-                self.trace.lines.append(Line(since, "!", *described))
-        elif frame is not None:
-            self.trace.lines.append(Line(since, ">", *frame))
+                self._line(when, "!", *described)
+        super()._take(when, told, frame)
 
-    def _hear(self) -> None:
-        for ear in self.ears:
-            self._listen(ear)
-
-    def _listen(self, ear: socket.socket) -> None:
-        while True:
-            try:
-                frame, address = ear.recvfrom(2048)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno != errno.ENETDOWN:
-                    raise
-                continue
-            answer = self.peer.hear(frame)
-            if answer is not None and address[2] != socket.PACKET_OUTGOING:
-                heappush(self._due, (time.monotonic() + answer[0], answer[1]))
+    def _read(self) -> None:
+        self._errors()
 
     def _errors(self) -> None:
         for ip, error in self.senders.errors():
-            since = round(time.monotonic() - self.beginning, 3)
-            self.trace.lines.append(Line(since, "x", ip, error))
-
-    def _note(self, ip: bytes, text: str) -> None:
-        since = round(time.monotonic() - self.beginning, 3)
-        self.trace.lines.append(Line(since, "=", format_ip(ip), text))
+            self._line(time.monotonic(), "x", ip, error)
 
     # -- steps
 
-    def _perform(self, action: model.Action) -> None:
+    def _act(self, action: model.Action) -> None:
         node = self.node
         match action:
-            case model.Inject(frame):
-                self._inject(frame)
-            case model.Answer() | model.Mute():
-                self.peer.follow(action)
             case model.Send():
                 for _ in range(action.count):
                     self._send(action)
@@ -270,27 +170,17 @@ class _Stage:
                 self._admin(action)
             case model.Link(up):
                 node.set_link(DEVICE, up=up)
-            case model.Carrier(on):
-                self.far.set_link("vb", up=on)
-            case model.Lladdr(lladdr):
-                node.set_link(DEVICE, lladdr=str(lladdr))
             case model.AddressChange(add, address):
                 (node.add_address if add else node.del_address)(DEVICE, address)
             case model.RouteChange(add, prefix, gateway):
                 (node.add_route if add else node.del_route)(DEVICE, prefix, gateway)
             case model.Set():
                 self._set(action)
-            case model.Show(ips):
-                # What happened before is seen before.
-                self._run_until(time.monotonic())
-                for ip in ips:
-                    self._show(ip)
-        self._run_until(time.monotonic())
 
     def _inject(self, frame: bytes) -> None:
         advertised = is_router_advertisement(frame)
         base = self._table(AF_INET6).base_reachable_time if advertised else 0.0
-        self.wire.send(frame)
+        super()._inject(frame)
         if advertised:
             table = self._table(AF_INET6)
             if table.base_reachable_time != base:

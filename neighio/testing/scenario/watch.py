@@ -9,8 +9,9 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from ...address import LinkAddress
 from ...core.events import DelNeighbour, Miss, NewNeighbour, Notification
@@ -74,6 +75,14 @@ def _outgoing(*, answers: bool) -> bpf.Program:
     )
 
 
+class Readable(Protocol):
+    """A socket, or what can be waited for like one."""
+
+    def fileno(self) -> int: ...
+
+    def setblocking(self, flag: bool, /) -> None: ...
+
+
 class Seen(NamedTuple):
     """A notification or a frame, and when, seconds of the monotonic clock."""
 
@@ -108,6 +117,7 @@ class Watch:
         captures = [self._open_capture(node, device, answers=answers) for answers in (False, True)]
         self._captures = {capture.fileno(): capture for capture in captures}
         self._metronome: socket.socket | None = None
+        self._readers: dict[int, Callable[[], int]] = {}
 
     def _open_capture(self, node: Namespace, device: str, *, answers: bool) -> socket.socket:
         capture = self._stack.enter_context(node.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
@@ -121,9 +131,14 @@ class Watch:
         self.add(capture)
         return capture
 
-    def add(self, sock: socket.socket) -> None:
-        """Have :meth:`poll` return when ``sock`` has something to read, too; its owner reads it."""
+    def add(self, sock: Readable, read: Callable[[], int] | None = None) -> None:
+        """Have :meth:`poll` return when ``sock`` has something to read, too; its owner reads it.
+
+        ``read`` is called when its turn is, and returns how many notifications came.
+        """
         sock.setblocking(False)
+        if read is not None:
+            self._readers[sock.fileno()] = read
         self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLET)
 
     def listen_to_beats(self, node: Namespace, device: str) -> None:
@@ -138,22 +153,23 @@ class Watch:
     ) -> None:
         self._stack.close()
 
-    def poll(self, seconds: float) -> list[Seen]:
-        """Wait at most so long for something to happen; return what did."""
-        found: list[Seen] = []
+    def poll(self, seconds: float) -> Iterator[Seen]:
+        """Wait at most so long for something to happen; yield what did."""
         told = 0
         for descriptor, _ in self._epoll.poll(seconds):
-            before = len(found)
+            found: list[Seen] = []
             if descriptor == self._monitor.fileno():
                 self._read_monitor(found)
-                told = len(found) - before
+                told = len(found)
+            elif descriptor in self._readers:
+                told = self._readers[descriptor]()
             elif descriptor in self._captures:
                 self._read_capture(self._captures[descriptor], found)
                 # Which of the notifications the frame came after cannot be told any more.
-                self.blurred = self.blurred or (told > 1 and len(found) > before)
+                self.blurred = self.blurred or (told > 1 and bool(found))
             elif self._metronome is not None and descriptor == self._metronome.fileno():
                 self.beats.extend(when - _JIFFY for when, _ in self._frames(self._metronome))
-        return found
+            yield from found
 
     def _read_monitor(self, found: list[Seen]) -> None:
         while True:

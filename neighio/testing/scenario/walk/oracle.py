@@ -90,7 +90,7 @@ class Metronome:
                     node.request(requests.new_neighbour(index, key, state=NUD_NONE, flags=NTF_MANAGED))
                 self._ready.set()
                 while not self._stop.is_set():
-                    watch.poll(0.2)
+                    list(watch.poll(0.2))
                     self._last = max([self._last, *watch.beats])
                     watch.beats.clear()
         finally:
