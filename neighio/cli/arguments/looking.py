@@ -7,7 +7,7 @@ from typing import Final
 
 from .command import Commands, add_command
 
-__all__ = ["add_monitor", "add_show", "add_watched"]
+__all__ = ["add_monitor", "add_show", "add_source", "add_watched"]
 
 _SHOW_HELP: Final = """\
 Show the neighbours of a running instance of neighio, or with --kernel the kernel's, in the columns of
@@ -76,7 +76,7 @@ def add_show(commands: Commands) -> None:
         _SHOW_HELP,
         _SHOW_MORE,
     )
-    _add_source(parser)
+    add_source(parser)
     parser.add_argument(
         "-s", "--statistics", action="store_true", help="show references, ages and probes, too"
     )
@@ -87,7 +87,7 @@ def add_show(commands: Commands) -> None:
         metavar="STATE",
         help="show those in this state, or in all; repeated",
     )
-    parser.add_argument("--dev", help="show those on this device")
+    parser.add_argument("-I", "--dev", help="show those on this device")
     family = parser.add_mutually_exclusive_group()
     for version in (4, 6):
         family.add_argument(
@@ -110,7 +110,7 @@ def add_monitor(commands: Commands) -> None:
         _MONITOR_HELP,
         _MONITOR_MORE,
     )
-    _add_source(parser)
+    add_source(parser)
     parser.add_argument("--trace", action="store_true", help="tell of each transition (of an instance)")
     parser.add_argument("-j", "--json", action="store_true", help="print JSON objects, one a line")
 
@@ -132,7 +132,8 @@ def add_watched(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_source(parser: argparse.ArgumentParser) -> None:
+def add_source(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Add the arguments that say whose neighbours are looked at; return their group."""
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--kernel", action="store_true", help="the kernel's neighbours, not an instance's")
     source.add_argument(
@@ -140,3 +141,4 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="the instance that has its control socket there (default: the one in $XDG_RUNTIME_DIR/neighio)",
     )
+    return source
