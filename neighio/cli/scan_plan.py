@@ -111,7 +111,7 @@ async def make_plan(table: NeighbourTable, spans: Sequence[Span], arguments: Nam
             sources = tuple(ip for ip in own if len(ip) == 16)
         if 4 in families:
             spans = [network_of(address) for ip, address in own.items() if len(ip) == 4]
-            spans = [span for span in spans if span.first != span.last]
+            spans = [span for span in spans if span.first != span.last and not _is_nobodys(span.first)]
         if not spans and not sources:
             wanted = " or ".join(f"IPv{family}" for family in sorted(families))
             raise InvalidAddress(f"device: {device.name} has no {wanted} network of its own to ask on")
@@ -200,12 +200,12 @@ async def _check_on_link(table: NeighbourTable, device: AttachedDevice, span: Sp
         ip, prefixlen = parse_interface(address)
         if len(ip) == len(span.first) and all(in_prefix(end, ip, prefixlen) for end in ends):
             return
-    hops = [(await _hop(table, end), (device.name, format_ip(end))) for end in ends]
-    known = [hop == direct for hop, direct in hops if hop is not None]
-    if not known or not all(known):
-        raise InvalidAddress(
-            f"network: {span.text} is not on the link of {device.name}; --force asks for it all the same"
-        )
+    for end in ends:
+        hop = await _hop(table, end)
+        if hop != (device.name, format_ip(end)) and not (hop is None and await _is_own(table, end)):
+            raise InvalidAddress(
+                f"network: {span.text} is not on the link of {device.name}; --force asks for it all the same"
+            )
 
 
 async def _own_among(
@@ -219,7 +219,7 @@ async def _own_among(
         local = span.family == 6 and is_link_local(span.first)
         if span.first == span.last and not local and await _is_own(table, span.first):
             found.add(span.first)
-    return tuple(map(format_ip, sorted(found)))
+    return tuple(format_ip(ip) for ip in sorted(found, key=lambda ip: (len(ip), ip)))
 
 
 def _check_size(addresses: int, arguments: Namespace) -> None:
