@@ -5,8 +5,8 @@ that receive. The sending one lets the kernel read each frame's ethertype from i
 handed the ENETDOWN that belongs to a receiver.
 
 For frames to the interface's own address there is one receiver for each protocol; the kernel then shows
-us only frames of these. For another address it is one receiver of every protocol, for the reason that
-:func:`neighio.link.bpf.frame_filter` gives.
+us only frames of these. For another address, or all, it is one receiver of every protocol, for the reason
+that :func:`neighio.link.bpf.frame_filter` gives.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from .af_packet import (
     PACKET_ADD_MEMBERSHIP,
     PACKET_DROP_MEMBERSHIP,
     PACKET_MR_MULTICAST,
+    PACKET_MR_PROMISC,
     PACKET_STATISTICS,
     SOL_PACKET,
     PacketSocket,
@@ -81,6 +82,7 @@ def open_packet_link(
     lladdr: bytes | str | None = None,
     protocols: Sequence[int] = (ETH_P_ARP,),
     selection: Selection = CLIENT,
+    promiscuous: bool = False,
     socket_factory: SocketFactory = open_packet_socket,
 ) -> PacketLink:
     """Open an interface for frames of the given ethertypes.
@@ -92,6 +94,7 @@ def open_packet_link(
         protocols: the ethertypes to receive. Frames of any may be sent.
         selection: which of the IPv6 and IPv4 frames to receive, where their ethertypes are among the
             protocols; see :meth:`PacketLink.select`.
+        promiscuous: receive what is meant for others, too, as far as the link delivers it.
         socket_factory: for tests; see :class:`neighio.testing.packet_socket.FakeInterface`.
 
     Frames tagged for a VLAN are not received, nor what this host sends itself.
@@ -112,7 +115,8 @@ def open_packet_link(
         raise ValueError("protocols: at least one ethertype is to be received")
     own = None if lladdr is None else parse_station(lladdr, len(facts.lladdr), facts.name)
     # What each receiver is bound to, and what it lets through.
-    wanted = [(one, (one,)) for one in protocols] if own is None else [(ETH_P_ALL, tuple(protocols))]
+    others = promiscuous or own is not None
+    wanted = [(ETH_P_ALL, tuple(protocols))] if others else [(one, (one,)) for one in protocols]
     sockets: list[PacketSocket] = []
     opened = False
     try:
@@ -123,6 +127,9 @@ def open_packet_link(
         ]
         if own is not None:
             let_in(sender, facts.index, own)
+        if promiscuous:
+            everything = membership(facts.index, PACKET_MR_PROMISC, b"")
+            sender.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, everything)
         opened = True
     except PermissionError:
         raise NotPermitted(_NOT_PERMITTED.format(name=facts.name)) from None
@@ -289,11 +296,10 @@ class PacketLink:
         trio.lowlevel.notify_closing(self._selector)
         self._selector.close()
 
-        def close() -> None:
-            while sockets:
-                sockets.pop().close()
-
-        await close_in_thread(close)
+        # All at once: the kernel keeps each waiting for the same reason.
+        async with trio.open_nursery() as nursery:
+            for one in sockets:
+                nursery.start_soon(close_in_thread, one.close)
 
     def join(self, group: bytes) -> None:
         self._set_membership(PACKET_ADD_MEMBERSHIP, group)
