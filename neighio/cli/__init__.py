@@ -14,11 +14,13 @@ from typing import Final, NoReturn
 
 from .arguments.announce import add_announce
 from .arguments.demo import add_demo
+from .arguments.history import add_history
 from .arguments.host import add_host
 from .arguments.looking import add_monitor, add_show
 from .arguments.replay import add_replay
 from .arguments.resolve import add_resolve
 from .arguments.scan import add_scan
+from .arguments.watch import add_watch
 from .output import printable
 
 __all__ = ["INTERRUPTED", "UNUSABLE", "build_parser", "main"]
@@ -32,6 +34,8 @@ _COMMANDS: Final = (
     add_resolve,
     add_show,
     add_monitor,
+    add_watch,
+    add_history,
     add_announce,
     add_host,
     add_replay,
