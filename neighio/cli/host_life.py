@@ -19,11 +19,10 @@ from ..records import Stamp, json_line
 from ..table import NeighbourTable, open_table
 from . import INTERRUPTED
 from .host_commands import Commands
-from .host_monitor import HostMonitor
+from .host_monitor import HostMonitor, complain
 from .host_options import HostOptions
 from .host_tap import open_tap_up
 from .lines import LineReader, LineWriter
-from .output import printable
 from .settings import Setting, apply_settings
 
 __all__ = ["Host"]
@@ -142,7 +141,7 @@ class Host:
         attached = self.attached
         if self._options.addresses and not (attached.up and attached.carrier):
             missing = "has no carrier" if attached.up else "is down"
-            print(printable(f"neighio host: {attached.name} {missing}"), file=sys.stderr)
+            complain(f"{attached.name} {missing}")
         async with trio.open_nursery() as nursery:
             for address in self._options.addresses:
                 if self.dad_transmits == 0:
@@ -153,7 +152,7 @@ class Host:
         for error in self._refusals:
             if not isinstance(error, DuplicateAddress):
                 raise error
-            print(printable(f"neighio host: {error}"), file=sys.stderr)
+            complain(str(error))
             self._status = 1
         await trio.lowlevel.checkpoint()
 
@@ -211,8 +210,7 @@ class Host:
                     await nursery.start(answer_echo, self.attached)
                     self._answering.set()
             if self._options.tap is not None:
-                gone = f"neighio host: {self.attached.name} was removed"
-                print(printable(gone), file=sys.stderr)
+                complain(f"{self.attached.name} was removed")
                 self._status = 1
                 scope.cancel()
             await self.until(lambda: self.attached.present)
@@ -221,7 +219,7 @@ class Host:
                 self._add_routes()
             except InvalidAddress as error:
                 # Its gateway has become an address of our own.
-                print(printable(f"neighio host: {error}"), file=sys.stderr)
+                complain(str(error))
 
     # -- what happens
 

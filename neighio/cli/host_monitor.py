@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from ..core.events import AddressConflict, DelNeighbour, Miss, NewNeighbour, PacketFailed
 from ..device import AttachedDevice
@@ -13,7 +14,14 @@ from .lines import LineWriter
 from .neighbours import neighbour_line
 from .output import printable
 
-__all__ = ["HostMonitor"]
+__all__ = ["HostMonitor", "complain"]
+
+
+def complain(text: str) -> None:
+    """Say something on standard error, be it that nobody hears it any more."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(printable(f"neighio host: {text}"), file=sys.stderr, flush=True)
 
 
 class HostMonitor:
@@ -65,7 +73,7 @@ class HostMonitor:
                 self._writer.line(neighbour_line(event_record(event, self._stamp), _plain))
             elif isinstance(event, AddressConflict) and self._ready:
                 # Until we are ready it is what we end with.
-                print(printable(f"neighio host: {event}"), file=sys.stderr)
+                complain(str(event))
 
     def _record(self, event: Happening) -> Record | None:
         match event:

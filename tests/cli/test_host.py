@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from neighio.core.constants import NTF_ROUTER
 from neighio.testing import in_namespace
 from neighio.testing.isolation import REQUIRE_KERNEL
 from neighio.wire import arp, ipv6, ndisc
+from neighio.wire.ethernet import ipv6_multicast_lladdr
 
 from .hosting import ADDRESSES, CARD, IPV4, MAC, SECONDS, THEM, Running, kernels_neighbour, link, ping, plug
 
@@ -228,6 +230,28 @@ def test_an_address_is_defended_as_it_was_told_to() -> None:
         assert "198.51.100.1/24" not in host.do("stats")["addresses"]
 
 
+@in_namespace
+def test_it_lives_on_when_nobody_hears_what_it_complains_of() -> None:
+    own, theirs = bytes([198, 51, 100, 1]), bytes.fromhex(THEM.replace(":", ""))
+    seized = arp.build(arp.ARPOP_REQUEST, own, theirs, own, bytes(6), dst=b"\xff" * 6, src=theirs)
+    with link() as (_, peer), Running(*ADDRESSES, "--defence=cease", "--monitor=text") as host:
+        host.ready()
+        assert host.process.stderr is not None and host.process.stdin is not None
+        host.tell(f"add 198.51.100.2 lladdr {THEM}")
+        assert (host.line(), host.line()[:11]) == (
+            f"198.51.100.2 dev v1 lladdr {THEM} PERMANENT ",
+            '{"ok": true',
+        )
+        host.process.stderr.close()
+        with peer.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+            wire.bind(("v2", 0))
+            wire.send(seized)
+        # It tells of the conflict, and has no IPv4 address any more.
+        assert host.line() == "Deleted 198.51.100.2 dev v1 lladdr 02:00:00:00:00:0b PERMANENT "
+        host.process.stdin.close()
+        assert host.process.wait(SECONDS) == 0
+
+
 # -- the interface
 
 
@@ -295,21 +319,39 @@ def test_an_interface_that_is_down_when_it_begins_is_told_of() -> None:
 
 @in_namespace
 def test_an_address_is_detected_when_somebody_can_hear_it() -> None:
-    with link() as (_, peer):
+    with link(quiet=True) as (_, peer):
         peer.set_link("v2", up=False)
-        with Running("--address", "2001:db8::2/64", "--monitor", "json") as host:
+        with (
+            Running("--address", "2001:db8::9/64", "--monitor", "json") as host,
+            peer.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire,
+        ):
             # It waits, where nobody could have answered.
             begun = host.record()
             assert (begun["kind"], begun["up"], begun["carrier"]) == ("link", True, False)
-            # The kernel has lost its IPv6 addresses with the interface.
-            peer.add_address("v2", "2001:db8::2/64")
+            wire.bind(("v2", ETH_P_IPV6))
+            wire.settimeout(SECONDS)
+            # That the interface is down is said once.
+            assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ENETDOWN
             peer.set_link("v2", up=True)
             assert host.kind("link")["carrier"] is True
+            while not isinstance(asked := ndisc.parse(wire.recv(2048)), ndisc.Solicitation):
+                pass
+            theirs = bytes.fromhex(THEM.replace(":", ""))
+            answer = ndisc.build_advertisement(
+                asked.target,
+                ipv6.ALL_NODES,
+                asked.target,
+                theirs,
+                router=False,
+                solicited=False,
+                override=True,
+            )
+            wire.send(ipv6_multicast_lladdr(ipv6.ALL_NODES) + theirs + b"\x86\xdd" + answer)
             assert host.kind("conflict")["action"] == "duplicate"
             assert host.end() == (
                 1,
                 "",
-                f"neighio host: v1 has no carrier\nneighio host: 2001:db8::2 dev v1 is in use by {THEM}\n",
+                f"neighio host: v1 has no carrier\nneighio host: 2001:db8::9 dev v1 is in use by {THEM}\n",
             )
 
 
