@@ -14,6 +14,7 @@ from ..wire import arp as wire
 from ..wire.ethernet import BROADCAST, ipv4_multicast_lladdr, is_group
 from .constants import (
     AF_INET,
+    IFF_NOARP,
     NEIGH_UPDATE_F_OVERRIDE,
     NUD_NOARP,
     NUD_REACHABLE,
@@ -161,7 +162,7 @@ class Arp(NeighbourProtocol):
     ) -> str | None:
         """Take one frame in (arp_rcv, arp_process); ``delayed`` when it comes from the proxy's queue."""
         device = table.device
-        if device.noarp:
+        if device.flags & IFF_NOARP:
             return DROP_NOARP
         dst = frame[:6]
         to_us = dst == device.lladdr
@@ -187,7 +188,9 @@ class Arp(NeighbourProtocol):
         if op == wire.ARPOP_REPLY:
             if table.targets or self.cache.services.probed:
                 self.heard(table, sip, sha)
-        elif self._request_is_consumed(table, sip, sha, tip, frame, delayed or to_us):
+        elif (device.answers or device.node.is_local(tip)) and self._request_is_consumed(
+            table, sip, sha, tip, frame, delayed or to_us
+        ):
             return None
         self._learn(table, op, sip, sha, tip, tha, to_us)
         return None
@@ -199,7 +202,7 @@ class Arp(NeighbourProtocol):
         device = table.device
         if self._martian(device, sip):
             return False
-        if device.node.address_type(tip) == RTN_LOCAL:
+        if device.node.is_local(tip):
             if self._may_answer(device, sip, tip) and self._learn_requester(table, sip, sha):
                 self._answer(device, sip, sha, tip)
             return True
@@ -215,9 +218,14 @@ class Arp(NeighbourProtocol):
 
     def _martian(self, device: Device, sip: bytes) -> bool:
         """Whether no route back to the sender can be (ip_route_input_slow, without rp_filter)."""
-        if sip[0] == 127 and not self.switch(device, "route_localnet"):
+        first = sip[0]
+        if first >= 127 and (
+            sip == LIMITED_BROADCAST
+            or first & 0xF0 == 0xE0
+            or (first == 127 and not self.switch(device, "route_localnet"))
+        ):
             return True
-        return sip == LIMITED_BROADCAST or sip[0] & 0xF0 == 0xE0 or device.node.owns(sip)
+        return device.node.owns(sip)
 
     def _may_answer(self, device: Device, sip: bytes, tip: bytes) -> bool:
         """Whether arp_ignore and arp_filter let a request for a local address be answered. One that may
@@ -281,7 +289,7 @@ class Arp(NeighbourProtocol):
         cache = self.cache
         device = table.device
         row = cache.lookup(table, sip)
-        if not row and not self._accepts(device, sip):
+        if not row and not (device.in_force[AF_INET]["arp_accept"] and self._accepts(device, sip)):
             return
         reply = op == wire.ARPOP_REPLY
         gratuitous = sip == tip and (not reply or tha == sha) and self._is_unicast(device, sip)

@@ -215,6 +215,10 @@ class Node:
             return RTN_MULTICAST if ip[0] & 0xF0 == 0xE0 else RTN_UNICAST
         return RTN_MULTICAST if ip[0] == 0xFF else RTN_UNICAST
 
+    def is_local(self, ip: bytes) -> bool:
+        """Whether the address is the node's own (RTN_LOCAL)."""
+        return ip in self._local or (ip[0] == 127 and len(ip) == 4)
+
     def owns(self, ip: bytes) -> bool:
         """Whether a device has exactly this address; of 127.0.0.0/8 all are local, but few are owned."""
         return ip in self._local

@@ -348,9 +348,8 @@ class Nud:
         """Take an answer to us in its two everyday cases, which end as they do in :meth:`update`. Either it
         says what is known of a REACHABLE entry, and is a stamp alone; or it is the first of an entry in NONE,
         of which nobody is to be told. Returns whether it was one of them."""
-        cache = self.cache
-        store = cache.store
         services = self.services
+        store = self.cache.store
         state = store.nud_state[row]
         if store.dead[row]:
             return False
@@ -358,8 +357,10 @@ class Nud:
             if lladdr != store.lladdr_of(row, len(lladdr)):
                 return False
             store.confirmed[row] = services.now
-            self._proved(row, confirmed=True)
+            if store.watched[row]:
+                self._proved(row, confirmed=True)
             return True
+        cache = self.cache
         if state or services.telling or services.tracing or row in cache.queues:
             return False
         now = store.confirmed[row] = store.updated[row] = services.now

@@ -6,17 +6,12 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from ..errors import NeighioError
 from ..wire.ethernet import ETH_HLEN, ETH_P_ARP
 from .base import Selection
 from .bpf import Program, encode, frame_filter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from _typeshed import WriteableBuffer
 
 ETH_P_ALL: Final = 0x0003
 
@@ -53,10 +48,10 @@ class PacketSocket(Protocol):
     def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
     def bind(self, address: tuple[str, int], /) -> None: ...
     def send(self, frame: bytes, /) -> int: ...
-    def recv_into(self, buffer: WriteableBuffer, /) -> int: ...
-    def recvmsg_into(
-        self, buffers: Iterable[WriteableBuffer], ancillary_size: int, /
-    ) -> tuple[int, list[tuple[int, int, bytes]], int, object]: ...
+    def recv(self, size: int, /) -> bytes: ...
+    def recvmsg(
+        self, size: int, ancillary_size: int, /
+    ) -> tuple[bytes, list[tuple[int, int, bytes]], int, object]: ...
     def close(self) -> None: ...
 
 
@@ -77,12 +72,11 @@ def open_packet_socket() -> PacketSocket:
 
 
 class Receiver:
-    """A receiving socket, the filter on it and the buffer that it fills."""
+    """A receiving socket, and the filter on it."""
 
     __slots__ = (
         "_accepted",
         "_ancillary_size",
-        "_buffer",
         "_other_hosts",
         "_program",
         "partial_checksum",
@@ -95,7 +89,6 @@ class Receiver:
         self._accepted = accepted
         self._other_hosts = other_hosts
         self._program: Program = ()
-        self._buffer = memoryview(bytearray(_LONGEST_FRAME))
         self._ancillary_size = 0
 
     def want_auxdata(self) -> None:
@@ -111,14 +104,15 @@ class Receiver:
             self._program = program
 
     def receive(self) -> bytes:
+        # A buffer of our own, and the octets copied out of it, take a tenth longer.
         if not self._ancillary_size:
-            return bytes(self._buffer[: self.socket.recv_into(self._buffer)])
-        length, ancillary, _, _ = self.socket.recvmsg_into([self._buffer], self._ancillary_size)
+            return self.socket.recv(_LONGEST_FRAME)
+        frame, ancillary, _, _ = self.socket.recvmsg(_LONGEST_FRAME, self._ancillary_size)
         self.partial_checksum = any(
             level == SOL_PACKET and kind == PACKET_AUXDATA and _is_partial(data)
             for level, kind, data in ancillary
         )
-        return bytes(self._buffer[:length])
+        return frame
 
 
 def _is_partial(auxdata: bytes) -> bool:

@@ -19,16 +19,11 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..link import af_packet, bpf
 from ..link.base import ARPHRD_ETHER, WORKING_FLAGS
 from ..wire.ethernet import ETH_HLEN
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from _typeshed import WriteableBuffer
 
 __all__ = ["FakeInterface", "FakePacketSocket", "run_filter"]
 
@@ -180,34 +175,31 @@ class FakePacketSocket:
         self._interface.sent.append(frame)
         return len(frame)
 
-    def recv_into(self, buffer: WriteableBuffer) -> int:
-        return self.recvmsg_into([buffer], 0)[0]
+    def recv(self, size: int) -> bytes:
+        return self.recvmsg(size, 0)[0]
 
-    def recvmsg_into(
-        self, buffers: Iterable[WriteableBuffer], ancillary_size: int
-    ) -> tuple[int, list[tuple[int, int, bytes]], int, object]:
-        """As :meth:`socket.socket.recvmsg_into`, the address being AF_PACKET's five fields."""
-        envelope = bytearray(_ENVELOPE.size)
-        taken = list(buffers)
-        length, _, flags, _ = self._ours.recvmsg_into([envelope, *taken])
-        length -= _ENVELOPE.size
+    def recvmsg(
+        self, size: int, ancillary_size: int
+    ) -> tuple[bytes, list[tuple[int, int, bytes]], int, object]:
+        """As :meth:`socket.socket.recvmsg`, the address being AF_PACKET's five fields."""
+        message, _, flags, _ = self._ours.recvmsg(_ENVELOPE.size + size)
+        envelope, frame = message[: _ENVELOPE.size], message[_ENVELOPE.size :]
         code, packet_type, status = _ENVELOPE.unpack(envelope)
         if code:
             raise _os_error(code)
-        head = bytes(memoryview(taken[0])[:ETH_HLEN])
-        source = head[6:12]
+        source = frame[6:12]
         address = (
             self._interface.name,
-            int.from_bytes(head[12:14], "big"),
+            int.from_bytes(frame[12:14], "big"),
             packet_type,
             ARPHRD_ETHER,
             source,
         )
         ancillary = []
         if self._auxdata and ancillary_size:
-            data = struct.pack("=IIIHHHH", status | 1, length, length, 0, ETH_HLEN, 0, 0)
+            data = struct.pack("=IIIHHHH", status | 1, len(frame), len(frame), 0, ETH_HLEN, 0, 0)
             ancillary.append((af_packet.SOL_PACKET, af_packet.PACKET_AUXDATA, data))
-        return length, ancillary, flags, address
+        return frame, ancillary, flags, address
 
     def close(self) -> None:
         self.calls.append(("close",))
