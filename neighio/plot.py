@@ -169,9 +169,15 @@ def save(path: str | os.PathLike[str], document: str) -> None:
     """Write a document to a file: all of it, or what was there before stays as it is.
 
     Raises:
-        OSError: it cannot be written (a full disk, a missing folder, no right to).
+        OSError: it cannot be written (a full disk, a missing folder, no right to); names the file.
     """
-    target = os.path.realpath(path)
+    try:
+        _write(os.path.realpath(path), document)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+def _write(target: str, document: str) -> None:
     if os.path.exists(target) and not os.path.isfile(target):
         # A device or a pipe: nothing to be kept, and nothing to be put in its place.
         with open(target, "w", encoding="utf-8") as stream:

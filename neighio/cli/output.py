@@ -29,9 +29,14 @@ def printable(text: str) -> str:
     return "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in text)
 
 
-def is_coloured(stream: TextIO) -> bool:
-    """Whether a stream is a terminal that wants colours (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def is_coloured(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal that wants colours (https://no-color.org); None is a closed one."""
+    return (
+        stream is not None
+        and stream.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
 
 
 class Output:
@@ -50,13 +55,18 @@ class Output:
         """Print a line at once; False when nobody reads any more (``| head``).
 
         The text is escaped already: by :func:`printable`, :meth:`paint` or as JSON.
+
+        Raises:
+            OSError: it cannot be written for another reason (a full disk).
         """
         try:
             print(text, flush=True)
-        except BrokenPipeError:
+        except OSError as error:
             # Python flushes standard output once more when it ends.
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, sys.stdout.fileno())
             os.close(nothing)
-            return False
+            if isinstance(error, BrokenPipeError):
+                return False
+            raise OSError(error.errno, error.strerror, "standard output") from None
         return True

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from argparse import Namespace
-from typing import Final
+from typing import Final, Self
 
 from ..address import LinkAddress, parse_ip
 from ..administration import FAMILIES
@@ -19,7 +20,7 @@ from ..replay.capture import Capture, CaptureError
 from ..replay.player import Player, Told
 from ..replay.station import is_group_ip
 from ..wire.ethernet import ETH_ALEN, is_group
-from . import UNUSABLE
+from . import INTERRUPTED, UNUSABLE
 from .output import Output, printable
 from .progress import Progress
 from .replay_report import CaptureStamp, closing_records, start_record, text_lines, told_record
@@ -34,17 +35,37 @@ LOOK: Final = 2048
 def replay(arguments: Namespace) -> int:
     """Run the command; return its exit status."""
     try:
-        Replay(arguments).run()
-    except _Unread:
-        return 0
+        return Replay(arguments).run()
     except (NeighioError, OSError, ValueError) as error:
         print(printable(f"neighio replay: {_explain(error)}"), file=sys.stderr)
         return UNUSABLE
-    return 0
 
 
-class _Unread(Exception):
-    """Nobody reads the output any more."""
+class _Interrupts:
+    """Ctrl-C, which must not strike while the table is ``busy``: then it is only remembered in ``came``.
+
+    Whoever presses it once more has enough.
+    """
+
+    def __init__(self) -> None:
+        self.busy: bool = False
+        self.came: bool = False
+        self._before = signal.getsignal(signal.SIGINT)
+
+    def __enter__(self) -> Self:
+        # Where it is ignored (a shell's background job) it stays so.
+        if self._before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._come)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _come(self, number: int, frame: object) -> None:
+        if not self.busy or self.came:
+            raise KeyboardInterrupt
+        self.came = True
 
 
 class Replay:
@@ -52,6 +73,7 @@ class Replay:
 
     Raises:
         ValueError: an argument makes no sense; names it.
+        OSError: the picture cannot be written there.
     """
 
     def __init__(self, arguments: Namespace) -> None:
@@ -60,7 +82,7 @@ class Replay:
         settings = [parse_setting(text) for text in arguments.settings]
         ip, prefixlen, lladdr = _parse_station(arguments.station)
         if arguments.plot is not None:
-            _check_picture(arguments.plot)
+            _check_picture(arguments.plot, self._file)
         self._player = Player(
             self._tell,
             ip=ip,
@@ -72,42 +94,68 @@ class Replay:
         )
         self._stamp = CaptureStamp(self._player)
         self._output = Output()
+        self._is_read = True
+        self._unwritten: OSError | None = None
         self._progress = Progress("frames")
 
-    def run(self) -> None:
-        """Play it, and say what came of it.
+    def run(self) -> int:
+        """Play it, say what came of it, and return the exit status.
 
         Raises:
             CaptureError: it could not be read to its end; what could be read was played, and is told.
             OSError: it, or what is written, cannot be opened, read or written.
         """
-        player = self._player
-        error = None
-        with self._progress as progress, Capture(self._file) as capture:
+        trouble = None
+        status = 0
+        with self._progress, Capture(self._file) as capture:
             try:
-                for record in capture:
-                    if not player.frames:
-                        station = self._arguments.station
-                        self._print(start_record(self._file, capture.format, station, record.nanoseconds))
-                    player.play(record)
-                    if not player.frames % LOOK:
-                        progress.update(capture.progress(), player.frames)
+                self._play(capture)
             except CaptureError as damage:
-                error = str(damage)
-        self._close(error)
+                trouble = str(damage)
+            except KeyboardInterrupt:
+                trouble, status = f"{capture.name}: interrupted", INTERRUPTED
+            name = capture.name
+        if trouble is None and (nothing := self._nothing()):
+            trouble = f"{name}: {nothing}"
+        if self._player.frames:
+            self._close(trouble)
+            if self._arguments.plot is not None:
+                self._draw()
+        if self._unwritten is not None:
+            raise self._unwritten
+        if trouble and not status:
+            raise CaptureError(trouble)
+        return status
 
-    def _close(self, error: str | None) -> None:
+    def _play(self, capture: Capture) -> None:
+        """Play all frames; those before an interruption when there is one.
+
+        Raises:
+            CaptureError: it is damaged.
+            KeyboardInterrupt: it was interrupted.
+        """
+        player, progress = self._player, self._progress
+        with _Interrupts() as interrupts:
+            for record in capture:
+                interrupts.busy = True
+                if not player.frames:
+                    station = self._arguments.station
+                    self._print(start_record(self._file, capture.format, station, record.nanoseconds))
+                player.play(record)
+                if not player.frames % LOOK:
+                    progress.update(capture.progress(), player.frames)
+                interrupts.busy = False
+                if interrupts.came:
+                    raise KeyboardInterrupt
+                if not self._is_read and self._arguments.plot is None:
+                    return
+
+    def _close(self, trouble: str | None) -> None:
         player = self._player
-        trouble = error or self._nothing()
-        if player.frames:
-            for number, record in enumerate(closing_records(player, trouble)):
-                if not number and not self._arguments.json:
-                    self._line(f"the table after {player.now:,.6f} s:")
-                self._print(record)
-        if self._arguments.plot is not None and player.frames:
-            self._draw()
-        if trouble:
-            raise CaptureError(f"{self._file}: {trouble}")
+        for number, record in enumerate(closing_records(player, trouble)):
+            if not number and not self._arguments.json:
+                self._line(f"the table after {player.now:,.6f} s:")
+            self._print(record)
 
     def _nothing(self) -> str | None:
         """Why nothing could come of it, if so."""
@@ -129,14 +177,12 @@ class Replay:
             lives.rows(),
             title=f"{os.path.basename(self._file)}: {seen}",
             end=player.now,
-            epoch=player.wall(0.0),
+            # A clock that was set shows no one time of day.
+            epoch=None if player.set_back else player.wall(0.0),
             left_out=lives.left_out,
             notes=lives.notes(),
         )
-        try:
-            save(self._arguments.plot, document)
-        except OSError as error:
-            raise OSError(f"plot: {_explain(error)}") from None
+        save(self._arguments.plot, document)
 
     # -- output
 
@@ -148,6 +194,8 @@ class Replay:
             self._print(told_record(told, self._stamp))
 
     def _print(self, record: Record) -> None:
+        if not self._is_read:
+            return
         if self._arguments.json:
             self._line(json_line(record))
         else:
@@ -155,9 +203,15 @@ class Replay:
                 self._line(line)
 
     def _line(self, line: str) -> None:
+        """Print a line, unless nobody reads any more, or it could not be written before."""
+        if not self._is_read:
+            return
         self._progress.clear()
-        if not self._output.line(line):
-            raise _Unread
+        try:
+            self._is_read = self._output.line(line)
+        except OSError as error:
+            self._is_read = False
+            self._unwritten = error
 
 
 def _parse_station(text: str | None) -> tuple[bytes | None, int | None, bytes | None]:
@@ -190,17 +244,26 @@ def _parse_station(text: str | None) -> tuple[bytes | None, int | None, bytes | 
     return None, None, bytes(lladdr)
 
 
-def _check_picture(path: str) -> None:
+def _check_picture(path: str, capture: str) -> None:
     """Find out before hours of work that a picture cannot be written.
 
     Raises:
-        OSError: its folder is not there, or it is one.
+        OSError: its folder is not there, or it is one, or may not be written.
+        ValueError: it would take the capture's place.
     """
-    if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    folder = os.path.dirname(os.path.realpath(path))
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if os.path.exists(capture) and os.path.exists(target) and os.path.samefile(capture, target):
+        raise ValueError(f"plot: {path} is the capture")
+    reason = 0
+    if os.path.isdir(target):
+        reason = errno.EISDIR
+    elif not os.path.isdir(folder):
+        reason = errno.ENOENT
+    elif not os.access(target if os.path.exists(target) else folder, os.W_OK):
+        reason = errno.EACCES
+    if reason:
+        raise OSError(reason, os.strerror(reason), path)
 
 
 def _explain(error: Exception) -> str:

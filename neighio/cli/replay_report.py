@@ -37,8 +37,12 @@ class CaptureStamp(Stamp):
         return {"time": round(time, 6), "wall": None if wall is None else _iso(wall)}
 
 
-def _iso(wall: float) -> str:
-    moment = _EPOCH + timedelta(seconds=wall)
+def _iso(wall: float) -> str | None:
+    """The time of day, seconds since 1970; None where no calendar has it, as of a damaged time stamp."""
+    try:
+        moment = _EPOCH + timedelta(seconds=wall)
+    except OverflowError:
+        return None
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -60,7 +64,7 @@ def start_record(path: str, form: str, station: str | None, began: int | None) -
 def told_record(told: Told, stamp: Stamp) -> Record:
     """An event or an anomaly."""
     if isinstance(told, Change):
-        return change_record(told, stamp)
+        return _plain(change_record(told, stamp))
     if isinstance(told, Anomaly):
         return {
             "kind": "anomaly",
@@ -72,7 +76,12 @@ def told_record(told: Told, stamp: Stamp) -> Record:
             "other": _text(told.other),
             "number": told.number,
         }
-    return event_record(told, stamp)
+    return _plain(event_record(told, stamp))
+
+
+def _plain(record: Record) -> Record:
+    """Of a link without link-layer addresses Linux tells empty ones: there are none."""
+    return {name: None if value == "" and "lladdr" in name else value for name, value in record.items()}
 
 
 def _text(value: object) -> str | None:
@@ -82,7 +91,7 @@ def _text(value: object) -> str | None:
 def closing_records(player: Player, error: str | None) -> Iterator[Record]:
     """The table at the end, the statistics, what was odd, and how it ended."""
     for entry in player.entries():
-        yield {"kind": "entry", **entry_record(entry, player.now)}
+        yield {"kind": "entry", **_plain(entry_record(entry, player.now))}
     for link in player.links:
         yield {
             "kind": "link",

@@ -68,6 +68,11 @@ class Capture:
         """ "pcap" or "pcapng"."""
         return "pcap" if self._sections is None else "pcapng"
 
+    @property
+    def name(self) -> str:
+        """The file, for people."""
+        return self._stream.name
+
     def progress(self) -> float | None:
         """The share of the file that was read, 0 to 1; None where its size is not known."""
         return self._stream.progress()

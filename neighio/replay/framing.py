@@ -52,6 +52,7 @@ _ARPHRD: Final = {
     769: False,
     776: False,
     778: False,
+    823: False,
 }
 """Ethernet, loopback; PPP, raw IP, none, tunnels: whether there are link-layer addresses."""
 

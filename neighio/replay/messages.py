@@ -7,15 +7,29 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ..wire import arp, ndisc
-from ..wire.ethernet import is_group
+from ..wire import arp, ipv6, ndisc
+from ..wire.ethernet import ETH_HLEN, is_group
 from ..wire.ipv6 import UNSPECIFIED, is_multicast
 
-__all__ = ["ARP_REPLY", "ARP_REQUEST", "KINDS", "NEUTRAL", "Message", "read"]
+__all__ = ["ARP_REPLY", "ARP_REQUEST", "KINDS", "NEUTRAL", "Message", "is_cut_short", "read"]
 
 OTHER_PROTOCOL: Final = "ethertype"
-NEUTRAL: Final = frozenset((ndisc.DROP_NOT_NDISC, OTHER_PROTOCOL))
-"""Reasons that say no more than that a frame is about something else."""
+NEUTRAL: Final = frozenset(
+    (
+        ndisc.DROP_NOT_NDISC,
+        OTHER_PROTOCOL,
+        ipv6.DROP_IPV6_FRAGMENT,
+        ipv6.DROP_IPV6_LOOPBACK,
+        ipv6.DROP_IPV6_MULTICAST_SCOPE,
+    )
+)
+"""Reasons that say no more than that a frame is about something else: a part of a packet, or what a host
+tells itself."""
+
+_CUT: Final = frozenset((arp.DROP_ARP_TRUNCATED, ipv6.DROP_IPV6_TRUNCATED, ipv6.DROP_IPV6_PAYLOAD_LENGTH))
+_EXTENSIONS: Final = frozenset((ipv6.IPPROTO_HOPOPTS, ipv6.IPPROTO_ROUTING, ipv6.IPPROTO_DSTOPTS))
+_NEXT_HEADER: Final = ETH_HLEN + 6
+_ICMPV6_TYPE: Final = ETH_HLEN + ipv6.IPV6_HLEN
 
 ARP_REQUEST: Final = "arp_request"
 ARP_REPLY: Final = "arp_reply"
@@ -63,6 +77,19 @@ def read(frame: bytes, addr_len: int = 6) -> Message | str:
         found = ndisc.parse(frame, addr_len=addr_len)
         return found if isinstance(found, str) else _ndisc(frame, found)
     return OTHER_PROTOCOL
+
+
+def is_cut_short(frame: bytes, reason: str) -> bool | None:
+    """Of a frame whose end was not captured: whether that is why it was refused; None where it is seen to be
+    about something else."""
+    if reason not in _CUT:
+        return False
+    if frame[12:14] == _ARP or len(frame) <= _NEXT_HEADER or frame[_NEXT_HEADER] in _EXTENSIONS:
+        return True
+    if frame[_NEXT_HEADER] != ipv6.IPPROTO_ICMPV6:
+        return None
+    kind = frame[_ICMPV6_TYPE : _ICMPV6_TYPE + 1]
+    return True if not kind or ndisc.ND_ROUTER_SOLICIT <= kind[0] <= ndisc.ND_REDIRECT else None
 
 
 def _arp(frame: bytes, fields: arp.ArpFields) -> Message:

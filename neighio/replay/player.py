@@ -12,7 +12,7 @@ from .anomalies import Anomalies, Anomaly
 from .capture import Record
 from .framing import unwrap
 from .links import Link, Links
-from .messages import NEUTRAL, Message, read
+from .messages import NEUTRAL, Message, is_cut_short, read
 from .observer import SETTINGS, Observer
 from .picture import Lives
 from .station import Station
@@ -121,9 +121,10 @@ class Player:
         message = read(frame, 0 if framed.raw else 6)
         if isinstance(message, str):
             if message not in NEUTRAL:
-                if len(record.octets) < record.length:
+                is_cut = len(record.octets) < record.length and is_cut_short(frame, message)
+                if is_cut:
                     link.cut_short += 1
-                else:
+                elif is_cut is not None:
                     link.malformed[message] = link.malformed.get(message, 0) + 1
         else:
             link.messages[message.kind] += 1

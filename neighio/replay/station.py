@@ -121,9 +121,12 @@ class Station:
 
     def take(self, link: Link, frame: bytes, message: Message | str) -> None:
         """A frame was seen on a link. The station is there from the first frame that it sent or was sent."""
+        if link.raw:
+            self._take_raw(link, frame, message)
+            return
         seat = self._seats.get(link.name)
         if seat is None:
-            lladdr = None if link.raw else self._recognise(frame, message)
+            lladdr = self._recognise(frame, message)
             if lladdr is None:
                 return
             seat = self._sit(link, lladdr)
@@ -131,6 +134,25 @@ class Station:
             self._sent(seat, frame, message)
         else:
             self._received(seat, frame, message)
+
+    def _take_raw(self, link: Link, frame: bytes, message: Message | str) -> None:
+        """On a link without link-layer addresses the station is known by its IP address alone, and every
+        neighbour is at hand: nothing is asked."""
+        size = _SIZES.get(frame[12:14], 0)
+        if not size or len(frame) < _SHORTEST[size]:
+            return
+        src, dst = frame[_SOURCE[size]], frame[_DESTINATION[size]]
+        seat = self._seats.get(link.name)
+        if seat is None:
+            if self._ip is None or self._ip not in (src, dst):
+                return
+            seat = self._sit(link, b"")
+        index = seat.device.index
+        if src in seat.own:
+            packet = Packet(frame[ETH_HLEN:], FAMILY_OF_LENGTH[size], given=False)
+            self._attempt(lambda: self._send(index, dst, packet))
+        elif isinstance(message, Message) and (dst in seat.own or is_group_ip(dst)):
+            self._table.receive(seat.device, frame)
 
     # -- who it is
 
@@ -148,10 +170,13 @@ class Station:
         return frame[:6] if message.dst == self._ip and to_one else None
 
     def _sit(self, link: Link, lladdr: bytes) -> _Seat:
-        device = link.device = self._table.add_device(link.name, lladdr)
+        device = link.device = self._table.add_device(link.name, lladdr, raw=link.raw)
         seat = self._seats[link.name] = _Seat(device, lladdr)
         if self._ip is not None:
             self._own(seat, self._ip, self._prefixlen)
+        if lladdr:
+            # Whatever else it is called by: without one it could send no solicitation.
+            self._own(seat, _link_local(lladdr))
         return seat
 
     def _own(self, seat: _Seat, ip: bytes, prefixlen: int | None = None) -> None:
@@ -358,6 +383,11 @@ class Station:
     def _attempt(self, call: Callable[[], object]) -> None:
         if not self._table.attempt(call):
             self.refused += 1
+
+
+def _link_local(lladdr: bytes) -> bytes:
+    """The address that an Ethernet station gives itself (RFC 4862, 5.3; RFC 2464, 4)."""
+    return b"\xfe\x80" + bytes(6) + bytes([lladdr[0] ^ 2]) + lladdr[1:3] + b"\xff\xfe" + lladdr[3:]
 
 
 def is_group_ip(ip: bytes) -> bool:

@@ -10,7 +10,15 @@ from typing import Final
 
 from ..address import LinkAddress
 from ..core.cache import NeighbourCache
-from ..core.constants import IFF_BROADCAST, IFF_LOWER_UP, IFF_MULTICAST, IFF_RUNNING, IFF_UP
+from ..core.constants import (
+    IFF_BROADCAST,
+    IFF_LOWER_UP,
+    IFF_MULTICAST,
+    IFF_NOARP,
+    IFF_POINTOPOINT,
+    IFF_RUNNING,
+    IFF_UP,
+)
 from ..core.device import Address, Device
 from ..core.engine import Engine, Scope, device_scope
 from ..core.events import Output
@@ -18,7 +26,9 @@ from ..errors import NeighioError
 
 __all__ = ["VirtualTable"]
 
-_FLAGS: Final = IFF_UP | IFF_BROADCAST | IFF_MULTICAST | IFF_RUNNING | IFF_LOWER_UP
+_FLAGS: Final = IFF_UP | IFF_MULTICAST | IFF_RUNNING | IFF_LOWER_UP
+_RAW_FLAGS: Final = _FLAGS | IFF_POINTOPOINT | IFF_NOARP
+"""Of a device without a link layer: a tunnel, PPP."""
 
 PATIENCE: Final = 3600.0
 """After so many seconds without a frame, at least, only what is still due is waited for, and no periodic
@@ -57,8 +67,9 @@ class VirtualTable:
     def add_device(self, name: str, lladdr: bytes, *, raw: bool = False) -> Device:
         """Attach a device, whose link brings frames by :meth:`receive`; with ``raw`` one without a link
         layer."""
+        flags = _RAW_FLAGS if raw else _FLAGS | IFF_BROADCAST
         device = Device(
-            name, self._next_index, LinkAddress(lladdr) if lladdr else b"", flags=_FLAGS, header=not raw
+            name, self._next_index, LinkAddress(lladdr) if lladdr else b"", flags=flags, header=not raw
         )
         self._next_index += 1
         self.engine.attach(device, self.now)
