@@ -16,7 +16,7 @@ from . import UNUSABLE
 from .instances import Instance, connect, find
 from .kernel_neighbours import GROUPS, KernelNeighbours
 from .lines import LineWriter
-from .neighbours import change_line, check, neighbour_line
+from .neighbours import change_line, check, neighbour_line, parse_filter
 from .output import Output
 from .running import run
 
@@ -42,6 +42,7 @@ class Monitor:
 
     def __init__(self, arguments: Namespace) -> None:
         self._arguments = arguments
+        self._wanted = parse_filter(arguments.family, arguments.dev, ["all"])
         self._output = Output()
         # Closed from the start it is None.
         self._writer = LineWriter(sys.stdout.fileno() if hasattr(sys.stdout, "fileno") else None)
@@ -85,6 +86,7 @@ class Monitor:
 
     async def _follow_kernel(self, kernel: KernelNeighbours) -> None:
         await kernel.read_names()
+        self._wanted.check_device(kernel.names.values())
         stamp = Stamp(trio.current_time)
         self._tell({"kind": "begun", **stamp.at()})
         while True:
@@ -94,6 +96,7 @@ class Monitor:
             await self._writer.drain()
 
     async def _follow_instance(self, instance: Instance) -> None:
+        self._wanted.check_device(instance.devices)
         await instance.ask("monitor", trace=self._arguments.trace)
         while (record := await instance.record()) is not None:
             check(record)
@@ -103,6 +106,8 @@ class Monitor:
 
     def _tell(self, record: Record) -> None:
         kind = record["kind"]
+        if "address" in record and not self._wanted.shows(record):
+            return
         # What Linux tells of a transition says nothing that the transition itself does not.
         if self._arguments.trace and kind == "new":
             return

@@ -47,6 +47,7 @@ _KINDS: Final = {"del": "Deleted ", "miss": "miss "}
 _EVENT: Final = ("wall", "address", "device", "lladdr", "state", "flags", "probes", "refcnt", "protocol")
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "begun": (),
+    "idle": (),
     "entry": (*_EVENT[1:], "used", "confirmed", "updated"),
     "new": _EVENT,
     "del": _EVENT,
@@ -115,6 +116,16 @@ class Filter(NamedTuple):
     family: int | None
     device: str | None
     states: frozenset[str] | None
+
+    def check_device(self, names: Iterable[str]) -> None:
+        """Make sure that the device is one of those that there are.
+
+        Raises:
+            NeighioError: it is not; the message names those.
+        """
+        known = sorted(names)
+        if self.device is not None and self.device not in known:
+            raise NeighioError(f"dev: there is no {self.device!r}; there are {', '.join(known) or 'none'}")
 
     def shows(self, record: Record) -> bool:
         """Whether an entry is shown."""

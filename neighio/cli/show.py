@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
 
 from ..address import parse_ip
 from ..errors import NeighioError
@@ -52,12 +51,12 @@ class Show:
             with open_netlink() as netlink:
                 kernel = KernelNeighbours(netlink)
                 await kernel.read_names()
-                self._check_device(kernel.names.values())
+                self._wanted.check_device(kernel.names.values())
                 for entry in await kernel.entries():
                     self._take(entry)
             return 0
         async with connect(self._arguments.control or find()) as instance:
-            self._check_device(instance.devices)
+            self._wanted.check_device(instance.devices)
             await instance.ask("show")
             while (record := await instance.record()) is not None and record["kind"] != "end":
                 check(record)
@@ -66,11 +65,6 @@ class Show:
         if record is None:
             raise NeighioError("the instance ended before it had told of all its neighbours")
         return 0
-
-    def _check_device(self, names: Iterable[str]) -> None:
-        device = self._wanted.device
-        if device is not None and device not in names:
-            raise NeighioError(f"dev: there is no {device!r}; there are {', '.join(sorted(names)) or 'none'}")
 
     def _take(self, entry: Record) -> None:
         if not self._wanted.shows(entry):

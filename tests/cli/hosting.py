@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from neighio.address import parse_ip
 from neighio.kernel.rtnetlink import NeighbourMessage
@@ -71,7 +71,7 @@ class Running:
         self.records: list[Record] = []
         """What was read on the way to an answer."""
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

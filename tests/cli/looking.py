@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,36 @@ def on_a_terminal(*arguments: str, columns: int = 80, **environment: str) -> str
     reader.join()
     os.close(leader)
     return b"".join(pieces).decode()
+
+
+class Monitoring(Running):
+    """``neighio monitor``, or another command that goes on, and what it prints."""
+
+    def __init__(self, *arguments: str, command: Sequence[str] = (*COMMAND, "monitor")) -> None:
+        self.process = subprocess.Popen(
+            [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert self.process.stdout is not None
+        self._output = self.process.stdout
+        self._unread = b""
+        self.records = []
+
+    def record(self) -> dict[str, Any]:
+        """The next line, which is as the schema has it."""
+        line = self.line()
+        assert line, "the output has ended"
+        record: dict[str, Any] = json.loads(line)
+        validate("change", record)
+        return record
+
+    def begun(self) -> Monitoring:
+        """Wait until nothing is missed any more; with --json."""
+        assert self.record()["kind"] == "begun"
+        return self
+
+    def has_printed(self) -> bool:
+        """Whether there is something to read."""
+        return bool(self._unread or select.select([self._output], [], [], 0)[0])
 
 
 @contextmanager

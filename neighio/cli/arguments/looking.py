@@ -48,8 +48,8 @@ With --trace each transition is told, those too that Linux keeps to itself ("sil
 _MONITOR_MORE: Final = """\
 examples:
   neighio monitor
-  neighio monitor --trace
-  neighio monitor --kernel --json
+  neighio monitor --trace -6
+  neighio monitor --kernel --dev eth0 --json
   neighio monitor --control /run/vip.sock
 
 one JSON object a line (docs/schemas/change.json), of these kinds:
@@ -88,15 +88,7 @@ def add_show(commands: Commands) -> None:
         help="show those in this state, or in all; repeated",
     )
     parser.add_argument("-I", "--dev", help="show those on this device")
-    family = parser.add_mutually_exclusive_group()
-    for version in (4, 6):
-        family.add_argument(
-            f"-{version}",
-            action="store_const",
-            const=version,
-            dest="family",
-            help=f"show those of IPv{version}",
-        )
+    _add_family(parser, "show")
     parser.add_argument("-j", "--json", action="store_true", help="print JSON objects, one a line")
 
 
@@ -111,8 +103,22 @@ def add_monitor(commands: Commands) -> None:
         _MONITOR_MORE,
     )
     add_source(parser)
+    parser.add_argument("-I", "--dev", help="tell of those on this device")
+    _add_family(parser, "tell of")
     parser.add_argument("--trace", action="store_true", help="tell of each transition (of an instance)")
     parser.add_argument("-j", "--json", action="store_true", help="print JSON objects, one a line")
+
+
+def _add_family(parser: argparse.ArgumentParser, verb: str) -> None:
+    family = parser.add_mutually_exclusive_group()
+    for version in (4, 6):
+        family.add_argument(
+            f"-{version}",
+            action="store_const",
+            const=version,
+            dest="family",
+            help=f"{verb} those of IPv{version}",
+        )
 
 
 def add_watched(parser: argparse.ArgumentParser) -> None:
