@@ -98,8 +98,8 @@ class EngineBase:
 
     # -- for the parts
 
-    def _change_address(self, device: Device, address: Address, add: bool) -> None:
-        """Give the node an address, or take it away."""
+    def _change_address(self, device: Device, address: Address, add: bool, *, for_now: bool = False) -> None:
+        """Give the node an address, or take it away, perhaps for now only."""
         raise NotImplementedError
 
     def device(self, index: int) -> Device:

@@ -8,7 +8,7 @@ is the node's from the end of its detection on, an IPv6 one from the beginning, 
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 from ..address import LinkAddress
 from ..wire import arp, ndisc
@@ -21,8 +21,6 @@ from .events import AddressConflict, Claimed
 from .parameters import HZ_100
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .arp import Arp
     from .cache import NeighbourCache, Services
     from .device import Device
@@ -62,10 +60,12 @@ class Claim:
         optimistic: whether an IPv6 address is used meanwhile.
         defence: one of :data:`DEFENCES`.
         due: when the next step of its detection is to be done, seconds; infinity when none is.
+        away: whether an IPv4 address was in use, and is not while it is detected anew.
     """
 
     __slots__ = (
         "address",
+        "away",
         "conflict_at",
         "defence",
         "defended_at",
@@ -86,6 +86,7 @@ class Claim:
         self.optimistic: bool = optimistic
         self.defence: str = defence
         self.due: float = inf
+        self.away: bool = False
         self.sent: int = 0
         self.nonce: bytes | None = None
         self.conflict_at: float = -inf
@@ -143,11 +144,15 @@ class Announcement:
 USUAL: Final = Wording()
 
 
-class Claims:
-    """The own addresses of all devices in the host role, by device and address.
+class ChangeAddress(Protocol):
+    """Gives the node an address (``add``) or takes it away, perhaps ``for_now`` only: then the neighbours
+    stay that would go with the last one."""
 
-    ``change_address`` gives the node an address (True) or takes it away.
-    """
+    def __call__(self, device: Device, address: Address, add: bool, *, for_now: bool = False) -> None: ...
+
+
+class Claims:
+    """The own addresses of all devices in the host role, by device and address."""
 
     __slots__ = (
         "_announcements",
@@ -163,7 +168,7 @@ class Claims:
         self,
         services: Services,
         caches: dict[int, NeighbourCache],
-        change_address: Callable[[Device, Address, bool], None],
+        change_address: ChangeAddress,
     ) -> None:
         self._services = services
         self._change_address = change_address
@@ -201,6 +206,9 @@ class Claims:
         claim = self._claims.get(device.index, {}).pop(ip, None)
         if claim is not None:
             self.announce_no_more(device, ip)
+            if claim.away:
+                # Now it goes for good, and if it is the last one its neighbours with it.
+                self._change_address(device, claim.address, True)
             self._change_address(device, claim.address, False)
         return claim
 
@@ -240,8 +248,9 @@ class Claims:
     def _detect_anew(self, claim: Claim) -> None:
         if len(claim.address.ip) == 16:
             self._replace(claim, claim.address.flags | IFA_F_TENTATIVE)
-        else:
-            self._change_address(claim.device, claim.address, False)
+        elif claim.device.address(claim.address.ip) is not None:
+            claim.away = True
+            self._change_address(claim.device, claim.address, False, for_now=True)
         self._start(claim)
 
     # -- detection
@@ -307,6 +316,7 @@ class Claims:
         if detected:
             self._replace(claim, claim.address.flags & ~(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC))
         else:
+            claim.away = False
             self._change_address(device, claim.address, True)
         self._services.outputs.append(Claimed(device, ip))
         if detected and is_link_local(ip):
@@ -434,6 +444,11 @@ class Claims:
             self._ndisc.advertise(table, ALL_NODES, ip, router=router, override=True, lladdr=lladdr)
 
     # -- time
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything that time may do, for any device."""
+        return bool(self._claims or self._announcements)
 
     def next_deadline(self, index: int) -> float:
         """When something is to be done for a device, seconds."""

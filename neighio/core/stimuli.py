@@ -186,15 +186,13 @@ class DeviceStimuli(EngineBase):
         self.claims.announce_no_more(device, ip)
         self._lose(device, ip, prefixlen)
 
-    def _lose(self, device: Device, ip: bytes, prefixlen: int) -> None:
+    def _lose(self, device: Device, ip: bytes, prefixlen: int, *, for_now: bool = False) -> None:
         before = set(device.groups)
         if not device.node.remove_address(device, ip, prefixlen):
             return
         for group in before - device.groups.keys():
             self.listener.listen(device, group, joined=False)
-        if len(ip) != 4:
-            return
-        if next(device.own(AF_INET), None) is None:
+        if len(ip) == 4 and not for_now and next(device.own(AF_INET), None) is None:
             self._flush(device.index, family=AF_INET)
 
     # -- the host role: addresses of its own
@@ -276,11 +274,12 @@ class DeviceStimuli(EngineBase):
         device = self._place(index, ip)[1].device
         self.claims.announce(device, ip, count=count, interval=interval, backoff=backoff, wording=wording)
 
-    def _change_address(self, device: Device, address: Address, add: bool) -> None:
-        """Give a host an address or take it away, with the route to its network."""
+    def _change_address(self, device: Device, address: Address, add: bool, *, for_now: bool = False) -> None:
+        """Give a host an address or take it away, with the route to its network; ``for_now`` its neighbours
+        stay."""
         if add:
             self._gain(device, address)
             device.node.add_route(Route(address.ip, address.prefixlen, device))
         else:
-            self._lose(device, address.ip, address.prefixlen)
+            self._lose(device, address.ip, address.prefixlen, for_now=for_now)
             device.node.forget_network(device, address.ip, address.prefixlen)

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from neighio.core.constants import IFF_UP
+from neighio.core.constants import AF_INET, IFF_UP, NTF_PROXY, NUD_PERMANENT
 from neighio.errors import AdminError
 from neighio.testing.simulation import Simulation
 
 from . import test_claims_ipv4 as ipv4
 from . import test_claims_ipv6 as ipv6
 from .discovery import US_LOCAL, packed
-from .helpers import hear
-from .hosts import BEGIN, host, link, log, owns
+from .helpers import ADD, PEER, add, hear
+from .hosts import BEGIN, conflicts, host, link, log, owns
 
 
 def unplugged() -> Simulation:
@@ -134,6 +134,34 @@ def test_an_ipv4_address_in_use_is_detected_anew_when_the_cable_is_plugged_in_ag
     sim.run(60.0)
 
     assert not owns(sim, ipv4.WANTED)
+
+
+def test_what_outlives_the_carrier_outlives_the_detection_that_follows_too() -> None:
+    """Permanent entries and proxies: they go with the last IPv4 address, which is away for a moment only."""
+    sim = ipv4.in_use("none")
+    add(sim, ipv4.HOST, state=NUD_PERMANENT)
+    sim.admin("198.51.100.77", "va", nlm_flags=ADD, state=NUD_PERMANENT, flags=NTF_PROXY)
+    link(sim).set_carrier(False)
+    link(sim).set_carrier(True)
+    assert not owns(sim, ipv4.WANTED)
+    sim.run(60.0)
+
+    assert owns(sim, ipv4.WANTED)
+    assert sim.neighbour(ipv4.HOST) is not None
+    assert len(sim.engine.caches[AF_INET].proxies) == 1
+
+
+def test_an_address_that_is_lost_in_that_detection_takes_them_along() -> None:
+    sim = ipv4.in_use("none")
+    add(sim, ipv4.HOST, state=NUD_PERMANENT)
+    link(sim).set_carrier(False)
+    link(sim).set_carrier(True)
+    sim.run(1.0)
+    hear(sim, ipv4.seized())
+
+    assert conflicts(sim) == [(ipv4.WANTED, PEER, "duplicate")]
+    assert sim.neighbour(ipv4.HOST) is None
+    assert not owns(sim, ipv4.WANTED) and sim.device("va").node.first_hop(packed(ipv4.HOST)) is None
 
 
 def test_addresses_that_were_had_without_detection_are_had_without_a_carrier() -> None:
