@@ -34,7 +34,7 @@ from neighio.testing import Here, Peer, connect, enter_command
 
 RECORDS: Final = Path(__file__).parents[1] / "docs" / "commands"
 
-SETTLE_SECONDS: Final = 0.7
+SETTLE_SECONDS: Final = 1.5
 """Between the start of what goes on and what happens meanwhile, and between that and Ctrl-C."""
 LONGEST_SECONDS: Final = 60.0
 
@@ -89,6 +89,20 @@ SESSIONS: Final = (
     Session(
         "show-kernel",
         ("echo > /dev/udp/198.51.100.7/9", "neighio show --kernel", "ip neigh"),
+    ),
+    Session(
+        "monitor-kernel",
+        (Line("neighio monitor --kernel", ("echo > /dev/udp/198.51.100.7/9", "ip neigh flush dev eth0")),),
+    ),
+    Session(
+        "monitor-trace",
+        (Line("neighio monitor --trace -4", ("echo use 198.51.100.7 > commands",)),),
+        behind=(f"mkfifo commands; sleep 99 > commands & exec {HOST} --control < commands",),
+    ),
+    Session(
+        "monitor-json",
+        (Line("neighio monitor --json", ("echo use 198.51.100.7 > commands",)),),
+        behind=(f"mkfifo commands; sleep 99 > commands & exec {HOST} --control < commands",),
     ),
     Session(
         "host",
