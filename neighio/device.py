@@ -155,7 +155,7 @@ class AttachedDevice(HostRole):
 
     @property
     def noarp(self) -> bool:
-        """Whether there is no resolution on the device (IFF_NOARP): nobody is asked and nobody answered."""
+        """Whether there is no resolution on the device, IFF_NOARP; nobody is asked and nobody answered."""
         return self._device.noarp
 
     @property
