@@ -107,12 +107,9 @@ class Engine(DeviceStimuli, NeighbourCalls):
             table = cache.by_device.get(number)
             if table is not None and (due := table.timers.next_deadline()) < deadline:
                 deadline = due
-        device = self.devices.get(number)
-        if device is not None:
+        if self.claims.busy:
             deadline = min(deadline, self.claims.next_deadline(number))
-            if device.answers:
-                deadline = min(deadline, self.listener.next_deadline(number))
-        return deadline
+        return min(deadline, self.listener.next_deadline(number))
 
     def handle_timers(self, scope: Scope, now: float, budget: int = BUDGET) -> bool:
         """Do what is due for the scope, looking at about ``budget`` rows; True when more is due now."""
@@ -147,12 +144,13 @@ class Engine(DeviceStimuli, NeighbourCalls):
     def _handle_device(self, index: int, now: float, budget: int) -> bool:
         device = self.devices.get(index)
         if device is not None:
-            self.claims.run(index)
+            if self.claims.busy:
+                self.claims.run(index)
             if device.answers:
                 self.listener.run(device)
         for cache in self.caches.values():
             table = cache.by_device.get(index)
-            if table is not None:
+            if table is not None and table.timers.next_deadline() <= now:
                 budget -= table.timers.run(now, budget, cache.nud.timer)
                 if budget <= 0:
                     return True

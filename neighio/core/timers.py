@@ -5,8 +5,8 @@ A million timers cost 0.7 us a fire and no pause (a heap of timers: 4.9 us and a
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from math import ceil, inf
 from typing import Final
@@ -16,6 +16,8 @@ from .store import Store
 __all__ = ["TICKS_PER_SECOND", "Timers"]
 
 TICKS_PER_SECOND: Final = 256
+
+_ROW: Final = struct.Struct("=I")
 
 
 class Timers:
@@ -34,10 +36,11 @@ class Timers:
         self._store = store
         self._slot = slot
         self._earlier = earlier
-        # Rows, four octets each: unlike an array, octets are nothing that the interpreter's collector walks.
-        self._buckets: dict[int, bytearray] = {}
+        # A row alone, or rows of four octets each: unlike a list or an array, neither is anything that the
+        # interpreter's collector walks.
+        self._buckets: dict[int, int | bytearray] = {}
         self._ticks: list[int] = []
-        self._open: memoryview[int] | None = None
+        self._open: Sequence[int] | None = None
         self._open_tick = 0
         self._position = 0
 
@@ -54,12 +57,14 @@ class Timers:
         store.tick[row] = tick
         bucket = self._buckets.get(tick)
         if bucket is None:
-            self._buckets[tick] = bytearray(row.to_bytes(4, sys.byteorder))
+            self._buckets[tick] = row
             heappush(self._ticks, tick)
             if self._ticks[0] == tick:
                 self._earlier()
+        elif isinstance(bucket, int):
+            self._buckets[tick] = bytearray(_ROW.pack(bucket) + _ROW.pack(row))
         else:
-            bucket += row.to_bytes(4, sys.byteorder)
+            bucket += _ROW.pack(row)
 
     def cancel(self, row: int) -> None:
         """Have the row not fire. Its bucket finds it idle."""
@@ -84,7 +89,8 @@ class Timers:
                 if not self._ticks or self._ticks[0] > current:
                     break
                 self._open_tick = heappop(self._ticks)
-                bucket = self._open = memoryview(self._buckets.pop(self._open_tick)).cast("I")
+                rows = self._buckets.pop(self._open_tick)
+                bucket = self._open = (rows,) if isinstance(rows, int) else memoryview(rows).cast("I")
                 self._position = 0
             tick = self._open_tick
             row = bucket[self._position]
