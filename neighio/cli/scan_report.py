@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..probe import Reply
-from ..records import Record, json_line
 from .output import Output, printable
 from .vendors import is_local
+
+if TYPE_CHECKING:
+    from ..records import Record
 
 __all__ = ["Report", "Tally", "Unread"]
 
@@ -79,14 +81,16 @@ class Report:
             self._width = IPV6_WIDTH
         if self._form == "json":
             self._json(
-                {
-                    "kind": "start",
-                    "device": device,
-                    "lladdr": lladdr,
-                    "networks": list(networks),
-                    "addresses": addresses,
-                    "own": list(own),
-                }
+                [
+                    {
+                        "kind": "start",
+                        "device": device,
+                        "lladdr": lladdr,
+                        "networks": list(networks),
+                        "addresses": addresses,
+                        "own": list(own),
+                    }
+                ]
             )
         elif self._form == "text":
             shown = ", ".join(networks[:3]) + (f" and {len(networks) - 3} more" if len(networks) > 3 else "")
@@ -99,7 +103,7 @@ class Report:
             Unread
         """
         if self._form == "json":
-            self._write("\n".join([json_line(self._found_record(reply)) for reply in replies]))
+            self._json(map(self._found_record, replies))
             return
         width = self._width
         if self._form == "quiet":
@@ -144,8 +148,7 @@ class Report:
         if not addresses:
             return
         if self._form == "json":
-            records = [{"kind": "absent", "address": ip, "device": device} for ip in addresses]
-            self._write("\n".join(map(json_line, records)))
+            self._json({"kind": "absent", "address": ip, "device": device} for ip in addresses)
         else:
             word = self._output.paint("no answer", "error")
             self._write("\n".join([f"{ip:<{self._width}}  {word}" for ip in addresses]))
@@ -158,17 +161,19 @@ class Report:
         """
         if self._form == "json":
             self._json(
-                {
-                    "kind": "end",
-                    "answered": tally.answered,
-                    "addresses": tally.addresses,
-                    "requests": tally.requests,
-                    "seconds": round(tally.seconds, 3),
-                    "rate": round(tally.rate, 1),
-                    "duplicates": tally.duplicates,
-                    "interrupted": interrupted,
-                    "error": error,
-                }
+                [
+                    {
+                        "kind": "end",
+                        "answered": tally.answered,
+                        "addresses": tally.addresses,
+                        "requests": tally.requests,
+                        "seconds": round(tally.seconds, 3),
+                        "rate": round(tally.rate, 1),
+                        "duplicates": tally.duplicates,
+                        "interrupted": interrupted,
+                        "error": error,
+                    }
+                ]
             )
         elif self._form == "text":
             text = f"{tally.answered:,} of {tally.addresses:,} answered in {tally.seconds:.2f} s"
@@ -177,8 +182,11 @@ class Report:
                 text += f"; {tally.duplicates} duplicate{'s' if tally.duplicates > 1 else ''}"
             self._write(text + ("; interrupted" if interrupted else ""))
 
-    def _json(self, record: Record) -> None:
-        self._write(json_line(record))
+    def _json(self, records: Iterable[Record]) -> None:
+        # Imported here: of no use to whoever reads lines.
+        from ..records import json_line
+
+        self._write("\n".join(map(json_line, records)))
 
     def _write(self, text: str) -> None:
         self._clear()

@@ -29,10 +29,9 @@ nmap and hwdata; or pip install 'neighio[vendors]'"""
 
 # "00-00-0C   (hex)\t\tCisco Systems, Inc", "00000C Cisco Systems", "00:00:0C\tCisco\tCisco Systems, Inc" and
 # "00:1B:C5:00:00:00/36\tConverging\tConverging Systems Inc.": digits, how many bits of them, the name last.
-_LINE: Final = re.compile(
+_LINE: Final = (
     r"^((?:[0-9A-Fa-f]{2}[:-]?)+[0-9A-Fa-f]?)(?:/([0-9]+))?"
-    r"[ \t]+(?:\(hex\)[ \t]*)?(?:[^\t\n]*\t)*([^\t\n]+?)[ \t\r]*$",
-    re.MULTILINE,
+    r"[ \t]+(?:\(hex\)[ \t]*)?(?:[^\t\n]*\t)*([^\t\n]+?)[ \t\r]*$"
 )
 _DIGITS: Final = (9, 7, 6)
 """Of blocks of 36, 28 and 24 bits, the smallest first."""
@@ -59,7 +58,7 @@ def load_vendors(lists: Iterable[str] = LISTS) -> Callable[[bytes], str | None]:
 
 def _reader(text: str) -> Callable[[bytes], str | None]:
     blocks: dict[str, str] = {}
-    for digits, bits, name in _LINE.findall(text):
+    for digits, bits, name in re.findall(_LINE, text, re.MULTILINE):
         plain = digits.replace(":", "").replace("-", "").lower()
         blocks.setdefault(plain[: int(bits) // 4] if bits else plain, name)
 

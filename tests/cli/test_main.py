@@ -122,6 +122,15 @@ def test_nothing_reaches_a_terminal_that_it_would_obey(text: str, shown: str) ->
     assert printable(text) == shown
 
 
+def test_a_process_of_its_own_keeps_what_it_imports_from_the_collector() -> None:
+    program = (
+        "import gc, sys\nfrom neighio.cli import main\nsys.argv = ['neighio', 'scan']\n"
+        "print(main(['scan']), gc.get_freeze_count(), main(), gc.get_freeze_count() > 0, gc.isenabled())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "2 0 2 True True\n"
+
+
 def test_the_commands_help_brings_in_neither_rich_nor_the_demo() -> None:
     program = "import sys\nfrom neighio.cli import main\nmain(['--help'])\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
