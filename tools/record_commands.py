@@ -71,7 +71,31 @@ class Session:
     """What is done to the two ends first."""
 
 
+def _inhabit(here: Here, peer: Peer) -> None:
+    """Have more than one address at the other end, and a network card of a vendor's."""
+    peer.set_link("eth0", lladdr="00:00:0c:00:00:07")
+    for host in (20, 21, 40):
+        peer.add_address("eth0", f"198.51.100.{host}/24")
+
+
 SESSIONS: Final = (
+    Session(
+        "scan",
+        (
+            "neighio scan --localnet --interval 0.3",
+            "neighio scan 198.51.100.7,198.51.100.40-42 --vendor --absent -t 200",
+            "neighio scan -l -6 --interval 0.3 --json",
+        ),
+        prepare=_inhabit,
+    ),
+    Session(
+        "scan-refused",
+        (
+            "neighio scan 198.18.0.0/15 --dev eth0; echo $?",
+            "neighio scan 198.0.0.0/11 --dev eth0 --force",
+            "neighio scan 2001:db8::/64",
+        ),
+    ),
     Session(
         "resolve",
         (

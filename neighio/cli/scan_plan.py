@@ -230,12 +230,14 @@ def _check_size(addresses: int, arguments: Namespace) -> None:
     """
     if addresses > MOST:
         raise InvalidAddress(
-            f"network: 2^{addresses.bit_length() - 1} addresses or more are not to be asked one by one; "
+            f"network: 2^{round(math.log2(addresses))} addresses are not to be asked one by one; "
             "-l -6 asks all nodes"
         )
     if addresses > MAX_SWEEP and not arguments.yes:
         rate: float = arguments.rate
-        hours = "" if rate == math.inf else f" ({addresses / rate / 3600:.1f} h at {rate:g}/s)"
+        minutes = addresses / rate / 60
+        hours = f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:,.0f} h"
+        duration = "" if rate == math.inf else f" ({hours} at {rate:g}/s)"
         raise InvalidAddress(
-            f"network: {addresses:,} addresses are more than 2^20; --yes asks them all{hours}"
+            f"network: {addresses:,} addresses are more than 2^20; --yes asks them all{duration}"
         )
