@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from .errors import SubscriberOverflow as SubscriberOverflow
     from .errors import TableFull as TableFull
     from .errors import Unreachable as Unreachable
-    from .host import PacketStream as PacketStream
     from .link.base import Link as Link
     from .link.tap import open_tap as open_tap
+    from .packet_stream import PacketStream as PacketStream
     from .probe import Reply as Reply
     from .publication import Idle as Idle
     from .publication import Published as Published
@@ -87,9 +87,9 @@ _HOMES: Final = {
         "TableFull",
         "Unreachable",
     ),
-    "host": ("PacketStream",),
     "link.base": ("Link",),
     "link.tap": ("open_tap",),
+    "packet_stream": ("PacketStream",),
     "probe": ("Reply",),
     "publication": ("Idle", "Published"),
     "reference": ("HeldNeighbour",),

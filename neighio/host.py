@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from math import inf
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import trio
 
@@ -27,23 +26,21 @@ from .core.constants import (
 )
 from .core.device import LIMITED_BROADCAST, Address, parse_interface
 from .core.device import Device as CoreDevice
-from .core.events import Received
 from .core.node import Route
 from .core.queue import Packet
 from .driver import Driver
 from .errors import AdminError, DeviceGone, InvalidAddress, Unreachable
 from .link.base import Link, LinkGone, Selection
 from .link.checks import parse_station
+from .packet_stream import PacketStream
 from .wire.ipv6 import ALL_NODES, is_link_local
 
-__all__ = ["Defence", "HostRole", "PacketStream", "check_own_address", "check_station", "family_of_packet"]
+__all__ = ["Defence", "HostRole", "check_own_address", "check_station", "family_of_packet"]
 
 Defence = Literal["none", "cease", "once", "always"]
 """What is done when somebody else is heard to use an own IPv4 address: nothing, as Linux; or RFC 5227 2.4
 (a) give it up, (b) defend it once and give it up at a second conflict within 10 s, (c) defend it, at most
 every 10 s."""
-
-OVERFLOW: Final = "ip_overflow"
 
 
 def check_own_address(address: str) -> tuple[bytes, int]:
@@ -80,73 +77,6 @@ def family_of_packet(data: bytes) -> int | None:
         if len(data) >= header and data[0] >> 4 == version:
             return family
     return None
-
-
-class PacketStream:
-    """The IP packets to a host's own addresses, in the order of their arrival; made by
-    :meth:`AttachedDevice.packets`, and iterated by one task."""
-
-    def __init__(self, driver: Driver, device: CoreDevice, capacity: int) -> None:
-        self._driver = driver
-        self._device = device
-        self._capacity = capacity
-        self._queue: deque[Received] = deque()
-        self._reader: Token | None = None
-        self._ended = False
-        self._left = False
-
-    def __aiter__(self) -> PacketStream:
-        return self
-
-    @trio.lowlevel.enable_ki_protection
-    async def __anext__(self) -> Received:
-        """Return the next packet; a checkpoint.
-
-        Raises:
-            StopAsyncIteration: the device went, or the table was closed, and all that had arrived was
-            returned.
-            trio.ClosedResourceError: the block was left.
-            trio.BusyResourceError: another task is iterating.
-        """
-        await trio.lowlevel.checkpoint_if_cancelled()
-        if self._reader is not None:
-            raise trio.BusyResourceError("another task is reading these packets")
-        if not (self._queue or self._ended):
-            self._reader = token = Token()
-            await park(token, self._forget_reader)
-        else:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-        if self._left:
-            raise trio.ClosedResourceError("the packets are no longer taken")
-        if self._queue:
-            return self._queue.popleft()
-        raise StopAsyncIteration
-
-    def _forget_reader(self) -> None:
-        self._reader = None
-
-    def _wake_reader(self) -> None:
-        if self._reader is not None:
-            token, self._reader = self._reader, None
-            self._driver.wake(token, None)
-
-    def offer(self, packet: Received) -> None:
-        """Queue a packet; one too many is dropped and counted."""
-        if len(self._queue) >= self._capacity:
-            self._device.count_drop(OVERFLOW)
-        else:
-            self._queue.append(packet)
-            self._wake_reader()
-
-    def end(self) -> None:
-        """Take no more: the device has gone."""
-        self._ended = True
-        self._wake_reader()
-
-    def close(self) -> None:
-        """Take no more, and give nothing of what is there: the block was left."""
-        self._left = True
-        self.end()
 
 
 class HostRole:
