@@ -179,7 +179,6 @@ class Replay:
             end=player.now,
             # A clock that was set shows no one time of day.
             epoch=None if player.set_back else player.wall(0.0),
-            left_out=lives.left_out,
             notes=lives.notes(),
         )
         save(self._arguments.plot, document)
