@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 
 from .arguments.announce import add_announce
 from .arguments.demo import add_demo
+from .arguments.doctor import add_doctor
 from .arguments.history import add_history
 from .arguments.host import add_host
 from .arguments.looking import add_monitor, add_show
@@ -40,6 +41,7 @@ _COMMANDS: Final = (
     add_announce,
     add_host,
     add_replay,
+    add_doctor,
     add_demo,
 )
 """In the order of the help."""

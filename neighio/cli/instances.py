@@ -19,7 +19,7 @@ from ..conversation import PROTOCOL
 from ..errors import NeighioError
 from ..records import Record
 
-__all__ = ["Instance", "connect", "find"]
+__all__ = ["Instance", "connect", "find", "is_alive"]
 
 GREETING_SECONDS: Final = 5.0
 """How long an instance may take to say what it is."""
@@ -45,7 +45,7 @@ def find() -> str:
         place = runtime_directory()
     except NeighioError:
         raise NeighioError(_NO_PLACE) from None
-    alive = [str(path) for path in sorted(place.glob("*.sock")) if _is_alive(path)]
+    alive = [str(path) for path in sorted(place.glob("*.sock")) if is_alive(path)]
     if not alive:
         raise NeighioError(_NONE)
     if len(alive) > 1:
@@ -53,7 +53,8 @@ def find() -> str:
     return alive[0]
 
 
-def _is_alive(path: Path) -> bool:
+def is_alive(path: Path) -> bool:
+    """Whether a process that we may speak to listens at a path."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:

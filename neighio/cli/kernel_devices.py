@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..address import format_ip
 from ..core.constants import IFA_F_OPTIMISTIC, IFA_F_TENTATIVE, IFF_LOWER_UP, IFF_NOARP, IFF_UP
 from ..errors import NeighioError
 from ..kernel import requests
+from ..kernel.framing import attributes
 from ..kernel.netlink import open_netlink
 from ..kernel.rtnetlink import AddressMessage, LinkMessage, decode
+from ..kernel.uapi import IFINFOMSG, U32
 
 __all__ = ["KernelDevice", "read_devices"]
 
 
+IFLA_MASTER: Final = 10
+IFLA_PROMISCUITY: Final = 30
+
+
 class KernelDevice(NamedTuple):
-    """A device and its addresses."""
+    """A device and its addresses.
+
+    ``promiscuity`` counts those who want everything that is heard on it; ``master`` is the index of the
+    bridge, bond, ... of which it is a port.
+    """
 
     link: LinkMessage
     addresses: Sequence[AddressMessage]
+    promiscuity: int
+    master: int | None
 
     @property
     def name(self) -> str:
@@ -70,11 +82,18 @@ async def read_devices() -> list[KernelDevice]:
     except OSError as error:
         raise NeighioError(f"no rtnetlink here ({error.strerror})") from None
     with netlink:
-        links = [decode(one) for one in await netlink.dump(requests.dump_links())]
+        links = await netlink.dump(requests.dump_links())
         addresses = [decode(one) for one in await netlink.dump(requests.dump_addresses())]
     own: dict[int, list[AddressMessage]] = {}
     for address in addresses:
         if isinstance(address, AddressMessage):
             own.setdefault(address.index, []).append(address)
-    found = [KernelDevice(link, own.get(link.index, ())) for link in links if isinstance(link, LinkMessage)]
+    found = []
+    for message in links:
+        link = decode(message)
+        if isinstance(link, LinkMessage):
+            more = attributes(message.body, IFINFOMSG.size)
+            promiscuity = U32.unpack_from(more.get(IFLA_PROMISCUITY, bytes(4)))[0]
+            master = U32.unpack_from(more[IFLA_MASTER])[0] if IFLA_MASTER in more else None
+            found.append(KernelDevice(link, own.get(link.index, ()), promiscuity, master))
     return sorted(found, key=lambda device: device.link.index)

@@ -18,18 +18,16 @@ import pytest
 
 from neighio.address import LinkAddress, parse_ip
 from neighio.cli import main
-from neighio.core.constants import NLM_F_CREATE, NLM_F_EXCL, NUD_STALE
+from neighio.core.constants import NUD_STALE
 from neighio.kernel import requests
-from neighio.kernel import uapi as nl
-from neighio.kernel.framing import NLA_F_NESTED, NLM_F_ACK, NLM_F_REQUEST, attribute, build
 from neighio.testing import Here, Peer, connect, in_namespace
 from neighio.wire import arp, ndisc
 
+from .bridges import bridge
 from .schemas import validate
 
 US, THEM, VIRTUAL = "02:00:00:00:00:01", "02:00:00:00:00:07", "00:00:5e:00:01:07"
 COMMAND = [sys.executable, "-W", "error", "-m", "neighio", "announce"]
-IFLA_MASTER = 10
 VIP, VIP6, LOCAL = "198.51.100.10", "2001:db8::10", "fe80::1"
 WITHOUT_NET_RAW = """
 import ctypes, os, sys
@@ -228,20 +226,6 @@ def test_an_answer_by_this_host_itself_is_no_second_owner() -> None:
     verified = records[-1]
     assert (status, verified["owners"], verified["own"]) == (0, [], ["eth1"])
     assert "nobody else answers  this host's eth1 answers too (arp_ignore)" in output
-
-
-def bridge(peer: Peer, *ports: str) -> None:
-    """Put devices of the other end on one bridge."""
-    head = nl.IFINFOMSG.pack(0, 0, 0, 0, 0)
-    kind = attribute(NLA_F_NESTED | nl.IFLA_LINKINFO, attribute(nl.IFLA_INFO_KIND, b"bridge"))
-    name = attribute(nl.IFLA_IFNAME, b"br0\0")
-    flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL
-    peer.request(build(nl.RTM_NEWLINK, flags, head + name + kind))
-    master = attribute(IFLA_MASTER, nl.U32.pack(peer.link("br0").index))
-    for port in ports:
-        body = nl.IFINFOMSG.pack(0, 0, peer.link(port).index, 0, 0)
-        peer.request(build(nl.RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, body + master))
-    peer.set_link("br0", up=True)
 
 
 @in_namespace
