@@ -221,15 +221,16 @@ class Watcher:
                 await self._room.wait()
 
     def _read_batch(self, name: str, link: PacketLink) -> None:
-        now = trio.current_time()
-        wall = time.time()
+        ahead = time.time() - trio.current_time()
         for _ in range(BATCH):
             frame = link.receive()
             if frame is None:
                 return
             message = read(frame)
             if not isinstance(message, str):
-                self._hear(now, wall, name, frame[6:12], message)
+                # Each has its own time: reports are told in the order of what they are about.
+                now = trio.current_time()
+                self._hear(now, now + ahead, name, frame[6:12], message)
 
     # -- what is heard
 
