@@ -12,8 +12,9 @@ import trio
 
 from ._park import Token, park
 from .address import IPAddress, format_ip, parse_ip, parse_network
+from .core.announcer import Wording
 from .core.base import FAMILY_OF_LENGTH
-from .core.claims import DEFENCES, Wording
+from .core.claims import DEFENCES
 from .core.constants import (
     AF_INET,
     AF_INET6,

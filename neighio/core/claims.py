@@ -8,12 +8,13 @@ is the node's from the end of its detection on, an IPv6 one from the beginning, 
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from ..address import LinkAddress
 from ..wire import arp, ndisc
 from ..wire.ethernet import BROADCAST
-from ..wire.ipv6 import ALL_NODES, UNSPECIFIED, is_link_local, solicited_node
+from ..wire.ipv6 import UNSPECIFIED, is_link_local, solicited_node
+from .announcer import Announcer
 from .constants import AF_INET, AF_INET6, IFA_F_OPTIMISTIC, IFA_F_TENTATIVE
 from .device import UNSPECIFIED as NOBODY
 from .device import Address
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .device import Device
     from .ndisc import Ndisc
 
-__all__ = ["DEFENCES", "USUAL", "Announcement", "Claim", "Claims", "Wording"]
+__all__ = ["DEFENCES", "Claim", "Claims"]
 
 # RFC 5227 1.1, seconds and counts.
 PROBE_WAIT: Final = 1.0
@@ -104,46 +105,6 @@ class Claim:
         return self.due != inf
 
 
-class Wording(NamedTuple):
-    """What an announcement says.
-
-    ``reply``: IPv4 as a reply instead of a request (RFC 5227 3). ``router``: IPv6 as a router's, or not; as
-    the switch forwarding says when None. ``lladdr``: the address is at this link-layer address, from which
-    the frame then comes, too; at the device's when None.
-    """
-
-    reply: bool = False
-    router: bool | None = None
-    lladdr: bytes | None = None
-
-
-class Announcement:
-    """Announcements of an address that are still to be made, at growing distances."""
-
-    __slots__ = ("backoff", "device", "due", "interval", "ip", "left", "wording")
-
-    def __init__(
-        self,
-        device: Device,
-        ip: bytes,
-        due: float,
-        left: int,
-        interval: float,
-        backoff: float,
-        wording: Wording,
-    ) -> None:
-        self.device: Device = device
-        self.ip: bytes = ip
-        self.due: float = due
-        self.left: int = left
-        self.interval: float = interval
-        self.backoff: float = backoff
-        self.wording: Wording = wording
-
-
-USUAL: Final = Wording()
-
-
 class ChangeAddress(Protocol):
     """Gives the node an address (``add``) or takes it away, perhaps ``for_now`` only: then the neighbours
     stay that would go with the last one."""
@@ -155,13 +116,13 @@ class Claims:
     """The own addresses of all devices in the host role, by device and address."""
 
     __slots__ = (
-        "_announcements",
         "_caches",
         "_change_address",
         "_claims",
         "_conflicts",
         "_last_start",
         "_services",
+        "announcer",
     )
 
     def __init__(
@@ -174,7 +135,7 @@ class Claims:
         self._change_address = change_address
         self._caches = caches
         self._claims: dict[int, dict[bytes, Claim]] = {}
-        self._announcements: list[Announcement] = []
+        self.announcer: Announcer = Announcer(services, caches)
         self._conflicts: dict[int, int] = {}
         self._last_start: dict[int, float] = {}
 
@@ -205,7 +166,7 @@ class Claims:
         """Have an address no more; returns its claim, if there was one."""
         claim = self._claims.get(device.index, {}).pop(ip, None)
         if claim is not None:
-            self.announce_no_more(device, ip)
+            self.announcer.forget(device, ip)
             if claim.away:
                 # Now it goes for good, and if it is the last one its neighbours with it.
                 self._change_address(device, claim.address, True)
@@ -215,7 +176,7 @@ class Claims:
     def forget_device(self, device: Device) -> None:
         """The device is no longer attached."""
         self._claims.pop(device.index, None)
-        self._announcements = [one for one in self._announcements if one.device is not device]
+        self.announcer.forget(device)
         self._conflicts.pop(device.index, None)
         self._last_start.pop(device.index, None)
 
@@ -223,7 +184,7 @@ class Claims:
         """The device is down: nothing can be detected or announced."""
         for claim in self._claims.get(device.index, {}).values():
             claim.due = inf
-        self._announcements = [one for one in self._announcements if one.device is not device]
+        self.announcer.forget(device)
 
     def resume(self, device: Device) -> None:
         """The device is up again: whatever is to be detected is detected anew, as soon as there is a carrier
@@ -324,9 +285,9 @@ class Claims:
             self._services.listener.begin(device)
         if len(ip) == 4:
             if claim.transmits:
-                self.announce(device, ip, count=ANNOUNCE_NUM, interval=ANNOUNCE_INTERVAL)
+                self.announcer.announce(device, ip, count=ANNOUNCE_NUM, interval=ANNOUNCE_INTERVAL)
         elif detected and device.node.switch(device, AF_INET6, "ndisc_notify"):
-            self.announce(device, ip)
+            self.announcer.announce(device, ip)
 
     def _replace(self, claim: Claim, flags: int) -> None:
         claim.address = claim.address._replace(flags=flags)
@@ -385,7 +346,7 @@ class Claims:
                 action = "ceased"
             elif now >= claim.defended_at + DEFEND_INTERVAL:
                 claim.defended_at = now
-                self._announce_once(device, ip)
+                self.announcer.announce(device, ip)
                 action = "defended"
         claim.conflict_at = now
         self._tell(claim, lladdr, action)
@@ -397,67 +358,18 @@ class Claims:
         event = AddressConflict(self._services.now, family, ip, device.name, device.index, where, action)
         self._services.outputs.append(event)
 
-    # -- announcements
-
-    def announce(
-        self,
-        device: Device,
-        ip: bytes,
-        *,
-        count: int = 1,
-        interval: float = 1.0,
-        backoff: float = 1.0,
-        wording: Wording = USUAL,
-    ) -> None:
-        """Announce an address now, and ``count`` times in all, ``interval`` seconds apart, each distance
-        ``backoff`` times the one before."""
-        self._announce_once(device, ip, wording)
-        if count > 1:
-            due = self._services.floor(self._services.now + interval)
-            self._announcements.append(
-                Announcement(device, ip, due, count - 1, interval * backoff, backoff, wording)
-            )
-            self._services.rearmed.add(("device", device.index))
-
-    def announce_no_more(self, device: Device, ip: bytes) -> None:
-        """Forget the announcements of an address that are still to be made."""
-        self._announcements = [one for one in self._announcements if one.device is not device or one.ip != ip]
-
-    def notify(self, device: Device) -> None:
-        """The device came up or has another link-layer address: arp_notify and ndisc_notify may ask to tell
-        the neighbours (arp_netdev_event, ndisc_netdev_event)."""
-        for address in tuple(device.addresses):
-            family, name = (AF_INET, "arp_notify") if len(address.ip) == 4 else (AF_INET6, "ndisc_notify")
-            if family in self._caches and address.proven and device.node.switch(device, family, name):
-                self._announce_once(device, address.ip)
-
-    def _announce_once(self, device: Device, ip: bytes, wording: Wording = USUAL) -> None:
-        reply, router, lladdr = wording
-        if len(ip) == 4:
-            own = lladdr or device.lladdr
-            op, tha = (arp.ARPOP_REPLY, own) if reply else (arp.ARPOP_REQUEST, bytes(device.addr_len))
-            self._arp.send(device, op, ip, ip, tha, BROADCAST, lladdr=own)
-        else:
-            table = self._caches[AF_INET6].by_device[device.index]
-            if router is None:
-                router = bool(device.node.switch(device, AF_INET6, "forwarding"))
-            self._ndisc.advertise(table, ALL_NODES, ip, router=router, override=True, lladdr=lladdr)
-
     # -- time
 
     @property
     def busy(self) -> bool:
         """Whether there is anything that time may do, for any device."""
-        return bool(self._claims or self._announcements)
+        return bool(self._claims or self.announcer.busy)
 
     def next_deadline(self, index: int) -> float:
         """When something is to be done for a device, seconds."""
         claims = self._claims.get(index)
         first = min((claim.due for claim in claims.values()), default=inf) if claims else inf
-        if self._announcements:
-            mine = (one.due for one in self._announcements if one.device.index == index)
-            first = min(first, min(mine, default=inf))
-        return first
+        return min(first, self.announcer.next_deadline(index))
 
     def run(self, index: int) -> None:
         """Do what is due for a device."""
@@ -465,16 +377,7 @@ class Claims:
         for claim in tuple(self._claims.get(index, {}).values()):
             if claim.due <= now:
                 self._step(claim)
-        for one in [one for one in self._announcements if one.device.index == index and one.due <= now]:
-            self._announcements.remove(one)
-            self.announce(
-                one.device,
-                one.ip,
-                count=one.left,
-                interval=one.interval,
-                backoff=one.backoff,
-                wording=one.wording,
-            )
+        self.announcer.run(index)
 
     @property
     def _arp(self) -> Arp:

@@ -9,8 +9,9 @@ from ..address import format_ip
 from ..errors import AdminError, InvalidAddress
 from ..wire.ipv6 import ALL_ROUTERS
 from .admin import remove_if_unreferenced
+from .announcer import USUAL, Wording
 from .base import EngineBase, family_scope
-from .claims import PROBE_NUM, USUAL, Wording
+from .claims import PROBE_NUM
 from .constants import (
     AF_INET,
     AF_INET6,
@@ -96,7 +97,7 @@ class DeviceStimuli(EngineBase):
         if device.answers:
             self.listener.begin(device)
             self.claims.resume(device)
-            self.claims.notify(device)
+            self.claims.announcer.notify(device)
 
     def link_down(self, index: int, now: float) -> None:
         """The device was set down: everything of it goes, proxies too (NETDEV_DOWN, neigh_ifdown)."""
@@ -142,7 +143,7 @@ class DeviceStimuli(EngineBase):
         device.lladdr = lladdr
         self._flush(index, proxies=False)
         if device.answers:
-            self.claims.notify(device)
+            self.claims.announcer.notify(device)
 
     def set_noarp(self, index: int, on: bool, now: float) -> None:
         """IFF_NOARP was turned over: every entry goes (neigh_changeaddr)."""
@@ -183,7 +184,7 @@ class DeviceStimuli(EngineBase):
         """The device lost an address; with its last IPv4 address go all its IPv4 entries and proxies."""
         self._at(now)
         device = self.device(index)
-        self.claims.announce_no_more(device, ip)
+        self.claims.announcer.forget(device, ip)
         self._lose(device, ip, prefixlen)
 
     def _lose(self, device: Device, ip: bytes, prefixlen: int, *, for_now: bool = False) -> None:
@@ -265,14 +266,16 @@ class DeviceStimuli(EngineBase):
         backoff: float = 1.0,
         wording: Wording = USUAL,
     ) -> None:
-        """Announce an address on a device; see :meth:`Claims.announce`.
+        """Announce an address on a device; see :meth:`Announcer.announce`.
 
         Raises:
             InvalidAddress: its family is not served.
         """
         self._at(now)
         device = self._place(index, ip)[1].device
-        self.claims.announce(device, ip, count=count, interval=interval, backoff=backoff, wording=wording)
+        self.claims.announcer.announce(
+            device, ip, count=count, interval=interval, backoff=backoff, wording=wording
+        )
 
     def _change_address(self, device: Device, address: Address, add: bool, *, for_now: bool = False) -> None:
         """Give a host an address or take it away, with the route to its network; ``for_now`` its neighbours

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from neighio.address import LinkAddress
-from neighio.core.claims import Wording
+from neighio.core.announcer import Wording
 from neighio.core.constants import IFA_F_OPTIMISTIC, IFA_F_SECONDARY, IFA_F_TENTATIVE
 from neighio.core.events import Transmit
 from neighio.testing.simulation import Simulation
