@@ -78,6 +78,19 @@ def _inhabit(here: Here, peer: Peer) -> None:
         peer.add_address("eth0", f"198.51.100.{host}/24")
 
 
+def _take_over(here: Here, _: Peer) -> None:
+    """Have addresses that have just been taken over from another host."""
+    here.add_address("eth0", "198.51.100.10/24")
+    here.add_address("eth0", "2001:db8::10/64")
+
+
+def _have_twice(here: Here, peer: Peer) -> None:
+    """Have an address that the other end still has, too, and a switch that is not Linux's own."""
+    _take_over(here, peer)
+    peer.add_address("eth0", "198.51.100.10/24")
+    here.sysctl("net/ipv4/conf/eth0/drop_gratuitous_arp", 1)
+
+
 SESSIONS: Final = (
     Session(
         "scan",
@@ -128,6 +141,24 @@ SESSIONS: Final = (
         (Line("neighio monitor --json", ("echo use 198.51.100.7 > commands",)),),
         behind=(f"mkfifo commands; sleep 99 > commands & exec {HOST} --control < commands",),
     ),
+    Session(
+        "announce",
+        (
+            "neighio announce 198.51.100.10 2001:db8::10 --both -c 2",
+            "neighio announce 198.51.100.10 --verify -c 1 --json",
+        ),
+        prepare=_take_over,
+    ),
+    Session(
+        "announce-twice",
+        (
+            "neighio announce 198.51.100.10 --verify; echo $?",
+            "neighio announce 198.51.100.11; echo $?",
+        ),
+        prepare=_have_twice,
+    ),
+    Session("doctor", ("neighio doctor -I eth0; echo $?",)),
+    Session("doctor-twice", ("neighio doctor -I eth0 --quiet; echo $?",), prepare=_have_twice),
     Session(
         "host",
         (

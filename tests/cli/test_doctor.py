@@ -170,7 +170,7 @@ def test_what_is_remarkable_of_an_interface_is_noted() -> None:
         connect(here, peer, "eth1", "eth1")
         bridge(here, "eth1")
         found = of(find(*QUIET, "-I", "eth1")[1], "interface", "eth1")
-        assert [what for _, what, _ in found][1:] == ["is a port of br0", "promiscuous (1 times)"]
+        assert [what for _, what, _ in found][1:] == ["is a port of br0", "promiscuous (once)"]
         found = of(find(*QUIET, "-I", "eth0")[1], "interface")
         assert [level for level, _, _ in found] == ["ok"]
         for address in ("198.51.100.1/24", "fe80::1/64"):
@@ -415,6 +415,8 @@ def test_a_table_is_judged_by_its_thresholds(entries: int, fulls: int | None, le
     found = list(judge(KernelTable(AF_INET6, entries, (128, 512, 1024), fulls)))
     assert [one.level.value for one in found] == levels
     assert f"{entries} entries, thresholds 128, 512, 1024" in found[0].what
+    if fulls:
+        assert found[-1].what == "was full 3 times since the machine started (table_fulls)"
     if "problem" in levels:
         assert found[0].do == "sysctl -w net.ipv6.neigh.default.gc_thresh3=4096"
 

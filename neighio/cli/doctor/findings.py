@@ -10,7 +10,7 @@ from typing import Final
 
 from ..output import printable
 
-__all__ = ["Finding", "Level", "finding_lines"]
+__all__ = ["Finding", "Level", "finding_lines", "times"]
 
 _LEVEL_WIDTH: Final = 9
 """Of "problem" and two blanks."""
@@ -69,6 +69,11 @@ def finding_lines(finding: Finding, width: int, paint: Callable[[str, str], str]
     if finding.do is not None:
         lines.append(f"{indent}  -> {printable(finding.do)}")
     return lines
+
+
+def times(count: int) -> str:
+    """How often, in words."""
+    return "once" if count == 1 else f"{count} times"
 
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:

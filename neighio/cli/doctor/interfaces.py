@@ -12,7 +12,7 @@ from ...kernel.rtnetlink import AddressMessage
 from ...link.base import ARPHRD_ETHER
 from ...wire.ipv6 import is_link_local
 from ..kernel_devices import KernelDevice
-from .findings import Finding, Level
+from .findings import Finding, Level, times
 
 __all__ = ["IFA_F_DADFAILED", "find_interfaces", "is_askable"]
 
@@ -108,7 +108,7 @@ def _interface(device: KernelDevice, names: dict[int, str], hindrance: Level) ->
             Level.NOTE,
             "interface",
             name,
-            f"promiscuous ({device.promiscuity} times)",
+            f"promiscuous ({times(device.promiscuity)})",
             "somebody listens to everything on it: a bridge, a capture, a host with an address of its own",
         )
     if link.mtu < MINIMUM_MTU:

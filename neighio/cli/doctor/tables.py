@@ -11,7 +11,7 @@ from ...kernel import requests
 from ...kernel.framing import Message, attributes
 from ...kernel.netlink import request_sync
 from ...kernel.uapi import NDTA_PARMS, NDTMSG, NDTPA_IFINDEX, U32
-from .findings import Finding, Level
+from .findings import Finding, Level, times
 
 __all__ = ["KernelTable", "find_tables", "judge", "read_tables"]
 
@@ -118,7 +118,7 @@ def judge(table: KernelTable) -> Iterator[Finding]:
             Level.WARNING,
             "table",
             name,
-            f"was full {table.table_fulls} times since the machine started (table_fulls)",
+            f"was full {times(table.table_fulls)} since the machine started (table_fulls)",
             "so often a packet to a new neighbour was lost, in whichever namespace",
             enlarge,
         )
