@@ -241,14 +241,18 @@ class Sweep:
         if self._targets is None:
             family = FAMILY_OF_LENGTH[len(keys[0])]
             self._targets = self._driver.begin_sweep(self._index, family, self._heard)
+        asked_at = self._asked_at
+        earlier = {key: asked_at[key] for key in keys if key in asked_at} if self._round > 1 else {}
         # Before they are sent: an answer may be there before the call returns.
-        self._asked_at.update(dict.fromkeys(keys, now))
+        asked_at.update(dict.fromkeys(keys, now))
         refused = self._driver.ask(self._index, self._targets, keys)
         self._sent += len(keys) - refused
         if not refused:
             return []
         for key in keys[-refused:]:
-            del self._asked_at[key]
+            del asked_at[key]
+            if key in earlier:
+                asked_at[key] = earlier[key]
         return keys[-refused:]
 
     def _heard(self) -> None:
@@ -256,7 +260,8 @@ class Sweep:
         answers = self._targets.answers
         for key, lladdr, when in answers:
             known = self._answers.get(key, ())
-            if lladdr not in known:
+            # One that the link has not taken yet may have answered somebody else.
+            if lladdr not in known and key in self._asked_at:
                 self._answers[key] = known = (*known, lladdr)
                 self._replies.append((key, known, when - self._asked_at[key]))
         answers.clear()

@@ -326,6 +326,31 @@ async def test_a_network_may_be_empty_or_one_address(autojump_clock: MockClock) 
             assert sweeping.progress().round == 1
 
 
+async def test_a_late_answer_counts_while_the_link_has_no_room_for_the_next_try(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(delay=0.3) as w:
+        async with w.table.sweep(PEER, tries=2, interval=0.25) as sweeping:
+            await trio.sleep(0.2)
+            w.link.busy(100)
+            (reply,) = await replies(sweeping)
+            assert reply.round_trip == pytest.approx(0.3)
+            assert sweeping.progress().sent == 1
+
+
+async def test_who_answers_somebody_else_before_being_asked_is_asked_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        peer = ScriptedPeer(w.segment, OTHER, "198.51.100.3")
+        w.link.busy(3)
+        async with w.table.sweep("198.51.100.3", tries=1) as sweeping:
+            await trio.sleep(0.0005)
+            peer.reply(w.link.lladdr, "198.51.100.1")
+            (reply,) = await replies(sweeping)
+            assert (str(reply.lladdr), sweeping.progress().sent) == (OTHER, 1)
+
+
 async def test_several_networks_are_one_sweep_and_what_is_in_two_is_asked_once(
     autojump_clock: MockClock,
 ) -> None:
