@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from ..probe import Reply
@@ -20,6 +21,10 @@ UNKNOWN: Final = "(unknown)"
 IPV4_WIDTH: Final = 15
 IPV6_WIDTH: Final = 24
 """Columns of most addresses; a longer one moves the rest of its line."""
+
+
+_OTHERS: Final = itemgetter(4)
+"""A reply's further link-layer addresses."""
 
 
 class Unread(Exception):
@@ -107,13 +112,15 @@ class Report:
             return
         width = self._width
         if self._form == "quiet":
-            lines = [f"{reply.ip:<{width}}  {reply.lladdr}" for reply in replies]
+            lines = [f"{ip:<{width}}  {lladdr.hex(':')}" for ip, _, lladdr, _, _ in replies]
         else:
+            # Of many thousand answers this is what counts: neither attributes nor str(lladdr).
             lines = [
-                f"{reply.ip:<{width}}  {reply.lladdr}  {reply.round_trip * 1e3:9.3f} ms"
-                + (self._remarks(reply) if reply.others or self._vendor else "")
-                for reply in replies
+                f"{ip:<{width}}  {lladdr.hex(':')}  {round_trip * 1e3:9.3f} ms"
+                for ip, _, lladdr, round_trip, _ in replies
             ]
+            if self._vendor is not None or any(map(_OTHERS, replies)):
+                lines = [line + self._remarks(reply) for line, reply in zip(lines, replies, strict=True)]
         self._write("\n".join(lines))
 
     def _remarks(self, reply: Reply) -> str:
