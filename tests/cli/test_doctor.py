@@ -21,18 +21,20 @@ from typing import Any
 import pytest
 import trio
 
+import neighio
 from neighio.address import parse_ip
 from neighio.cli import main
 from neighio.cli.doctor import system
 from neighio.cli.doctor.findings import Finding, Level, finding_lines
 from neighio.cli.doctor.interfaces import IFA_F_DADFAILED
+from neighio.cli.doctor.running_instances import find_instances
 from neighio.cli.doctor.tables import KernelTable, judge, read_tables
 from neighio.core.constants import AF_INET, AF_INET6
 from neighio.kernel import requests
 from neighio.kernel.netlink import open_netlink
 from neighio.kernel.rtnetlink import AddressMessage, decode
 from neighio.kernel.uapi import RTNLGRP_IPV6_IFADDR
-from neighio.testing import Here, Peer, connect, in_namespace
+from neighio.testing import Here, Peer, Segment, connect, in_namespace
 
 from .bridges import bridge
 from .schemas import read, validate
@@ -412,13 +414,25 @@ def test_the_kernels_tables_are_read_by_netlink() -> None:
     ],
 )
 def test_a_table_is_judged_by_its_thresholds(entries: int, fulls: int | None, levels: list[str]) -> None:
-    found = list(judge(KernelTable(AF_INET6, entries, (128, 512, 1024), fulls)))
+    found = list(judge(KernelTable(AF_INET6, entries, (128, 512, 1024), 30.0, fulls)))
     assert [one.level.value for one in found] == levels
     assert f"{entries} entries, thresholds 128, 512, 1024" in found[0].what
     if fulls:
         assert found[-1].what == "was full 3 times since the machine started (table_fulls)"
     if "problem" in levels:
         assert found[0].do == "sysctl -w net.ipv6.neigh.default.gc_thresh3=4096"
+
+
+def test_a_collection_that_is_not_linuxs_own_is_told() -> None:
+    _, thresholds, interval = judge(KernelTable(AF_INET, 3, (1024, 4096, 8192), 60.0, 0))
+    assert thresholds.level is Level.NOTE and "not Linux's own (128, 512, 1024)" in thresholds.what
+    assert (interval.subject, interval.what, interval.do) == (
+        "net.ipv4.neigh.default.gc_interval",
+        "60, where Linux has 30",
+        "sysctl -w net.ipv4.neigh.default.gc_interval=30",
+    )
+    _, unordered = judge(KernelTable(AF_INET, 3, (128, 4096, 1024), 30.0, 0))
+    assert unordered.level is Level.WARNING and "not in order" in unordered.what
 
 
 def test_a_buffer_that_is_smaller_than_what_is_asked_for_is_a_warning(
@@ -459,26 +473,40 @@ def test_an_old_kernel_is_a_warning() -> None:
     assert of(findings, "system", "kernel")[0][:2] == ("warning", "Linux 4.19.0-27-amd64 is older than 4.20")
 
 
-def test_running_instances_and_what_those_that_ended_left_behind_are_told(
+async def test_running_instances_and_what_those_that_ended_left_behind_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with tempfile.TemporaryDirectory() as runtime:
         monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
         place = Path(runtime, "neighio")
-        ((none),) = system.find_instances()
+        (none,) = await find_instances()
         assert (none.level, none.subject) == (Level.OK, str(place))
-        place.mkdir()
-        alive, gone = place / "17.sock", place / "18.sock"
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(os.fspath(alive))
-            listening.listen()
-            with socket.socket(socket.AF_UNIX) as left:
-                left.bind(os.fspath(gone))
-            running, ended = system.find_instances()
+        await trio.Path(place).mkdir(mode=0o700)
+        alive, gone, strange = (place / f"{pid}.sock" for pid in (17, 18, 19))
+        device = neighio.Device(
+            Segment(trio.current_time).attach(US, name="va"), addresses=["198.51.100.1/24"]
+        )
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(os.fspath(gone))
+        async with neighio.open_table(device, control=alive), trio.open_nursery() as nursery:
+            with socket.socket(socket.AF_UNIX) as other:
+                other.bind(os.fspath(strange))
+                other.listen()
+
+                async def hang_up() -> None:
+                    # The first is only looked whether there is somebody.
+                    for _ in range(2):
+                        await trio.lowlevel.wait_readable(other)
+                        other.accept()[0].close()
+
+                nursery.start_soon(hang_up)
+                running, ended, foreign = await find_instances()
         assert (running.level, running.subject) == (Level.OK, str(alive))
+        assert running.what == "an instance runs, with neighbours on va"
         assert (ended.level, ended.do) == (Level.NOTE, f"rm {gone}")
+        assert (foreign.level, foreign.what) == (Level.NOTE, "is not an instance to speak to")
         monkeypatch.delenv("XDG_RUNTIME_DIR")
-        (unset,) = system.find_instances()
+        (unset,) = await find_instances()
         assert (unset.level, unset.subject) == (Level.NOTE, "XDG_RUNTIME_DIR")
 
 

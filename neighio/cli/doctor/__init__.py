@@ -21,8 +21,9 @@ from .findings import Finding, Level, finding_lines
 from .interfaces import find_interfaces, is_askable
 from .privileges import find_namespaces, find_privileges, may_open_devices
 from .responders import find_responders
+from .running_instances import find_instances
 from .switches import find_switches
-from .system import find_buffers, find_instances, find_packages, find_system
+from .system import find_buffers, find_packages, find_system
 from .tables import find_tables
 from .timing import find_parameters
 
@@ -64,7 +65,7 @@ class Doctor:
         if linux:
             await self._look(devices, everybody)
             self._tell(find_buffers())
-        self._tell(find_instances())
+        self._tell(await find_instances())
         self._sum_up()
         return 1 if self._levels[Level.PROBLEM] else 0
 
@@ -80,7 +81,7 @@ class Doctor:
         self._tell(find_parameters(used))
         self._tell(find_tables())
         if self._arguments.no_probe:
-            self._tell([_unasked("--no-probe")])
+            self._tell([_unasked("--no-probe: nothing is sent")])
         elif not may_open_devices():
             self._tell([_unasked("no device can be opened without CAP_NET_RAW")])
         else:

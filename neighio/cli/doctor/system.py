@@ -1,4 +1,4 @@
-"""The system, Python, optional packages, socket buffers, and running instances."""
+"""The system, Python, optional packages and socket buffers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ import socket
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from shlex import quote
 from typing import Final
 
 from ... import __version__
-from ...control import runtime_directory
-from ...errors import NeighioError
 from ...link.af_packet import RECEIVE_BUFFER, SO_RCVBUFFORCE
-from ..instances import is_alive
 from ..sysctl import read_number
 from .findings import Finding, Level
 
-__all__ = ["find_buffers", "find_instances", "find_packages", "find_system"]
+__all__ = ["find_buffers", "find_packages", "find_system"]
 
 OLDEST: Final = (4, 20)
 """The first Linux that leaves what this host sends out of its packet sockets (PACKET_IGNORE_OUTGOING), and
@@ -123,34 +119,3 @@ def find_buffers() -> Iterator[Finding]:
         )
     else:
         yield Finding(Level.OK, "buffers", "send buffer", f"{send} octets")
-
-
-def find_instances() -> Iterator[Finding]:
-    """The instances that run, by their control sockets in the usual place."""
-    try:
-        place = runtime_directory()
-    except NeighioError:
-        yield Finding(
-            Level.NOTE,
-            "instances",
-            "XDG_RUNTIME_DIR",
-            "not set",
-            "instances' control sockets have no usual place, and have to be named with --control PATH",
-            "export XDG_RUNTIME_DIR=/run/user/$(id -u)",
-        )
-        return
-    sockets = sorted(place.glob("*.sock"))
-    if not sockets:
-        yield Finding(Level.OK, "instances", str(place), "no instance has its control socket there")
-    for path in sockets:
-        if is_alive(path):
-            yield Finding(Level.OK, "instances", str(path), "an instance runs: neighio show, neighio monitor")
-        else:
-            yield Finding(
-                Level.NOTE,
-                "instances",
-                str(path),
-                "nobody listens there, or nobody whom you may speak to",
-                "its process has ended without tidying up, or is somebody else's",
-                f"rm {quote(str(path))}",
-            )

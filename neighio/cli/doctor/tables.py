@@ -10,7 +10,7 @@ from ...core.constants import AF_INET, AF_INET6
 from ...kernel import requests
 from ...kernel.framing import Message, attributes
 from ...kernel.netlink import request_sync
-from ...kernel.uapi import NDTA_PARMS, NDTMSG, NDTPA_IFINDEX, U32
+from ...kernel.uapi import NDTA_PARMS, NDTMSG, NDTPA_IFINDEX, U32, U64
 from .findings import Finding, Level, times
 
 __all__ = ["KernelTable", "find_tables", "judge", "read_tables"]
@@ -20,11 +20,17 @@ NDTA_THRESH2: Final = 3
 NDTA_THRESH3: Final = 4
 NDTA_CONFIG: Final = 5
 NDTA_STATS: Final = 7
+NDTA_GC_INTERVAL: Final = 8
 
 _CONFIG: Final = struct.Struct("=HHI")
 """struct ndt_config: key_len, entry_size, entries, and more."""
 _STATISTICS: Final = struct.Struct("=11Q")
 """struct ndt_stats, with table_fulls at its end."""
+
+THRESHOLDS: Final = (128, 512, 1024)
+"""Linux's own."""
+GC_INTERVAL: Final = 30.0
+"""Linux's own, seconds."""
 
 _NAMES: Final = {AF_INET: ("ARP table", "ipv4"), AF_INET6: ("Neighbour Discovery table", "ipv6")}
 
@@ -32,13 +38,14 @@ _NAMES: Final = {AF_INET: ("ARP table", "ipv4"), AF_INET6: ("Neighbour Discovery
 class KernelTable(NamedTuple):
     """A family's table, which all network namespaces of the machine share.
 
-    ``table_fulls`` is how often no entry could be made since the machine started; None where the kernel does
-    not say.
+    ``gc_interval`` is in seconds. ``table_fulls`` is how often no entry could be made since the machine
+    started; None where the kernel does not say.
     """
 
     family: int
     entries: int
     thresholds: tuple[int, int, int]
+    gc_interval: float
     table_fulls: int | None
 
 
@@ -64,7 +71,9 @@ def _decode(message: Message) -> KernelTable | None:
     )
     statistics = found.get(NDTA_STATS, b"")
     fulls = _STATISTICS.unpack_from(statistics)[-1] if len(statistics) >= _STATISTICS.size else None
-    return KernelTable(family, _CONFIG.unpack_from(found[NDTA_CONFIG])[2], (first, second, third), fulls)
+    interval = U64.unpack_from(found.get(NDTA_GC_INTERVAL, bytes(8)))[0] / 1000
+    entries = _CONFIG.unpack_from(found[NDTA_CONFIG])[2]
+    return KernelTable(family, entries, (first, second, third), interval, fulls)
 
 
 def find_tables() -> Iterator[Finding]:
@@ -113,6 +122,7 @@ def judge(table: KernelTable) -> Iterator[Finding]:
         )
     else:
         yield Finding(Level.OK, "table", name, where)
+    yield from _collection(table)
     if table.table_fulls:
         yield Finding(
             Level.WARNING,
@@ -121,4 +131,39 @@ def judge(table: KernelTable) -> Iterator[Finding]:
             f"was full {times(table.table_fulls)} since the machine started (table_fulls)",
             "so often a packet to a new neighbour was lost, in whichever namespace",
             enlarge,
+        )
+
+
+def _collection(table: KernelTable) -> Iterator[Finding]:
+    """What of a table's collection is not Linux's own."""
+    name, directory = _NAMES[table.family]
+    place = f"net.{directory}.neigh.default"
+    if not table.thresholds[0] <= table.thresholds[1] <= table.thresholds[2]:
+        yield Finding(
+            Level.WARNING,
+            "table",
+            name,
+            "its thresholds are not in order",
+            "the lowest of them is what counts: fewer entries are kept than it seems",
+            "; ".join(
+                f"sysctl -w {place}.gc_thresh{number}={value}" for number, value in enumerate(THRESHOLDS, 1)
+            ),
+        )
+    elif table.thresholds != THRESHOLDS:
+        yield Finding(
+            Level.NOTE,
+            "table",
+            name,
+            "its thresholds are not Linux's own ({}, {}, {})".format(*THRESHOLDS),
+            "entries are collected, and refused, at these numbers: neighio's tables have Linux's own",
+        )
+    if table.gc_interval != GC_INTERVAL:
+        yield Finding(
+            Level.NOTE,
+            "table",
+            f"{place}.gc_interval",
+            f"{table.gc_interval:g}, where Linux has {GC_INTERVAL:g}",
+            "so seldom, or often, a forced collection is looked after; the periodic one goes by "
+            "base_reachable_time",
+            f"sysctl -w {place}.gc_interval={GC_INTERVAL:g}",
         )
