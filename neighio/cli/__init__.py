@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final, NoReturn
 
 from .arguments.announce import add_announce
+from .arguments.completion import add_completion
 from .arguments.demo import add_demo
 from .arguments.doctor import add_doctor
 from .arguments.history import add_history
@@ -42,6 +44,7 @@ _COMMANDS: Final = (
     add_host,
     add_replay,
     add_doctor,
+    add_completion,
     add_demo,
 )
 """In the order of the help."""
@@ -87,6 +90,10 @@ def _find(run: str, *, alone: bool) -> Callable[[argparse.Namespace], int]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (those of the process when None); return its exit status."""
     parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:
+        from .completion import complete
+
+        complete(parser)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as leaving:
