@@ -7,7 +7,7 @@ from collections.abc import Callable
 import outcome
 import trio
 
-from .driver import Outcome
+from .waiters import Outcome
 
 __all__ = ["Token", "park", "wake"]
 

@@ -8,10 +8,10 @@ and the simulation stand on it; an asyncio shell could.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable, Hashable, Sequence
+from typing import Final
 
-from .address import IPAddress, LinkAddress, format_ip, parse_ip
+from .address import IPAddress, format_ip, parse_ip
 from .core.constants import IFF_LOWER_UP, IFF_NOARP, IFF_UP
 from .core.device import Device
 from .core.engine import Engine, Scope, device_scope
@@ -35,39 +35,22 @@ from .core.events import (
 from .core.hits import Hits
 from .core.neighbour import Neighbour
 from .core.parameters import Parameters
-from .core.queue import Packet
 from .core.targets import Targets
-from .errors import AdminError, DeviceGone, DuplicateAddress, InvalidAddress, PacketDropped, Unreachable
+from .errors import AdminError, DeviceGone, DuplicateAddress, InvalidAddress, PacketDropped
 from .link.base import Link, LinkBusy, LinkDown, LinkFacts, LinkGone
 from .publication import DeviceChange, Listener, Subscription
+from .waiters import Outcome, Waiters
 from .wire.ethernet import ipv6_multicast_lladdr
 
-__all__ = ["Driver", "Outcome", "ProbeRecord"]
+__all__ = ["Driver"]
 
 FRAMES: Final = 64
 """How many frames one batch takes from a link."""
 
 _REFUSALS: Final = {LinkBusy: "tx_busy", LinkDown: "tx_down", LinkGone: "tx_gone"}
 
-Outcome: TypeAlias = "LinkAddress | BaseException | None"
-"""What a waiter gets: a value, or an exception of its own."""
 
-
-class ProbeRecord:
-    """What has answered a probe so far. ``token`` waits for the first answer."""
-
-    __slots__ = ("answers", "token")
-
-    def __init__(self) -> None:
-        self.answers: list[Answer] = []
-        self.token: Hashable | None = None
-
-    def forget(self) -> None:
-        """Nobody waits any more."""
-        self.token = None
-
-
-class Driver:
+class Driver(Waiters):
     """The engine, its links, and who waits.
 
     Args:
@@ -91,9 +74,7 @@ class Driver:
         observe: Callable[[Output], None] | None = None,
         trace: bool = False,
     ) -> None:
-        self.engine = engine
-        self.clock = clock
-        self.wake = wake
+        super().__init__(engine, clock=clock, wake=wake)
         self.arm = arm
         self.trouble = trouble
         self.observe = observe
@@ -104,11 +85,6 @@ class Driver:
         self._listeners: tuple[Listener, ...] = ()
         self.counters: dict[str, int] = {}
         """Frames that links refused, by reason: "tx_busy", "tx_down", "tx_gone"; and packets that failed."""
-        self._resolving: dict[Neighbour, dict[Hashable, None]] = {}
-        self._verifying: dict[Neighbour, dict[Hashable, None]] = {}
-        self._sending: dict[Packet, Hashable] = {}
-        self._claiming: dict[tuple[int, bytes], dict[Hashable, None]] = {}
-        self._probes: dict[tuple[int, bytes], list[ProbeRecord]] = {}
         self._sweeps: dict[int, list[tuple[Targets, Callable[[], None]]]] = {}
         self._packet_sinks: dict[int, tuple[Callable[[Received], None], ...]] = {}
         self._pumping = False
@@ -116,98 +92,14 @@ class Driver:
         """The short way to a device's entries, by its name; by None where there is only one device."""
         self._follow_subscriptions()
 
-    # -- waiters
-
-    def await_address(self, neighbour: Neighbour, token: Hashable) -> None:
-        """Wake ``token`` when the entry leaves INCOMPLETE."""
-        self._resolving.setdefault(neighbour, {})[token] = None
-
-    def await_proof(self, neighbour: Neighbour, token: Hashable) -> None:
-        """Wake ``token`` when the entry is confirmed, or can no longer be."""
-        self._verifying.setdefault(neighbour, {})[token] = None
-
-    def await_packet(self, packet: Packet, token: Hashable) -> None:
-        """Wake ``token`` when the link took the packet, or nobody will."""
-        self._sending[packet] = token
-
-    def await_claim(self, index: int, ip: bytes, token: Hashable) -> None:
-        """Wake ``token`` when an own address is in use, or is found to be somebody else's."""
-        self._claiming.setdefault((index, ip), {})[token] = None
-
-    def forget_claim(self, index: int, ip: bytes, token: Hashable) -> None:
-        """The waiter is gone."""
-        tokens = self._claiming.get((index, ip), {})
-        tokens.pop(token, None)
-        if not tokens:
-            self._claiming.pop((index, ip), None)
-
-    def is_awaited(self, index: int, ip: bytes) -> bool:
-        """Whether somebody waits for an own address to be in use."""
-        return (index, ip) in self._claiming
-
-    def end_claim(self, index: int, ip: bytes, error: Callable[[], BaseException]) -> None:
-        """Nobody will have the address: whoever waits for it gets an exception of its own."""
-        for token in self._claiming.pop((index, ip), ()):
-            self.wake(token, error())
-
-    def forget(self, waiters: Neighbour, token: Hashable) -> None:
-        """The waiter is gone; the probing goes on, as in the kernel."""
-        for table in (self._resolving, self._verifying):
-            tokens = table.get(waiters)
-            if tokens is not None:
-                tokens.pop(token, None)
-                if not tokens:
-                    del table[waiters]
-
-    def forget_packet(self, neighbour: Neighbour, packet: Packet) -> None:
-        """The sender is gone: take the packet out of the queue."""
-        self._sending.pop(packet, None)
-        self.engine.withdraw(neighbour, packet)
-
-    def waiting(self) -> int:
-        """How many wait for an address, a proof, a packet or an answer."""
-        return (
-            sum(len(tokens) for tokens in self._resolving.values())
-            + sum(len(tokens) for tokens in self._verifying.values())
-            + sum(len(tokens) for tokens in self._claiming.values())
-            + len(self._sending)
-            + sum(len(records) for records in self._probes.values())
-        )
-
     def abandon(self, error: Callable[[], BaseException]) -> None:
         """End every wait with an exception of its own, and every subscription."""
-        tokens: list[Hashable] = [*self._sending.values()]
-        for waiters in (*self._resolving.values(), *self._verifying.values(), *self._claiming.values()):
-            tokens.extend(waiters)
-        self._resolving.clear()
-        self._verifying.clear()
-        self._claiming.clear()
-        self._sending.clear()
         self.hits.clear()
-        for place in list(self._probes):
-            self._abandon_probes(place, error)
-        for token in tokens:
-            self.wake(token, error())
+        self.end_all(error)
         for subscription in tuple(self.subscriptions):
             self.unsubscribe(subscription)
 
-    def _abandon_probes(self, place: tuple[int, bytes], error: Callable[[], BaseException]) -> None:
-        for record in self._probes.get(place, ()):
-            if record.token is not None:
-                token, record.token = record.token, None
-                self.wake(token, error())
-
-    def open_probe(self, index: int, key: bytes) -> ProbeRecord:
-        """Collect what answers from an address, until :meth:`close_probe`."""
-        record = ProbeRecord()
-        self._probes.setdefault((index, key), []).append(record)
-        return record
-
-    def close_probe(self, index: int, key: bytes, record: ProbeRecord) -> None:
-        records = self._probes[index, key]
-        records.remove(record)
-        if not records:
-            del self._probes[index, key]
+    # -- sweeps, and packets for the stack above
 
     def begin_sweep(self, index: int, family: int, heard: Callable[[], None]) -> Targets:
         """Make ready to ask many addresses; ``heard`` is called after frames were taken in, when some of them
@@ -436,42 +328,12 @@ class Driver:
         if not isinstance(error, LinkBusy):
             self.trouble(index, error)
 
-    def _settle(
-        self,
-        tokens: Iterable[Hashable],
-        neighbour: Neighbour,
-        outcome: LinkAddress | type[Unreachable] | type[DeviceGone],
-    ) -> None:
-        for token in tokens:
-            self.wake(token, outcome if isinstance(outcome, LinkAddress) else outcome(_name(neighbour)))
-
-    def _verified(self, output: Verified) -> None:
-        neighbour, outcome = output
-        if outcome is not None:
-            self._settle(self._verifying.pop(neighbour, ()), neighbour, outcome)
-        elif neighbour in self._verifying:
-            try:
-                found = self.engine.verify(neighbour, self.clock())
-            except Unreachable as error:
-                self._settle(self._verifying.pop(neighbour), neighbour, type(error))
-            else:
-                if found is not None:
-                    self._settle(self._verifying.pop(neighbour), neighbour, found)
-
     def _packet_failed(self, output: PacketFailed) -> None:
         self.counters["packets_failed"] = self.counters.get("packets_failed", 0) + 1
         self._publish(output)
         token = self._sending.pop(output.packet, None)
         if token is not None:
             self.wake(token, output.error(f"{output.ip} dev {output.device}"))
-
-    def _answered(self, answer: Answer) -> None:
-        place = (answer.device.index, answer.key)
-        for record in self._probes.get(place, ()):
-            record.answers.append(answer)
-            if record.token is not None:
-                token, record.token = record.token, None
-                self.wake(token, None)
 
     def _listen(self, membership: Membership) -> None:
         index = membership.device.index
@@ -545,10 +407,6 @@ class Driver:
         for place in [place for place in self._claiming if place[0] == index]:
             self.end_claim(*place, lambda: DeviceGone(f"dev {device.name}"))
         self._end_probes(index, f"dev {device.name}")
-
-    def _end_probes(self, index: int, why: str) -> None:
-        for place in [place for place in self._probes if place[0] == index]:
-            self._abandon_probes(place, lambda: DeviceGone(why))
 
     def follow(self, index: int, facts: Link | LinkFacts) -> None:
         """A device is now as ``facts`` say: name, flags, address, MTU. Each change is its own stimulus.
@@ -642,9 +500,3 @@ class Driver:
         else:
             device = self.names[dev]
         return device.index
-
-
-def _name(neighbour: Neighbour) -> str:
-    if not neighbour.exists:
-        return "the neighbour was deleted"
-    return f"{format_ip(neighbour.key)} dev {neighbour.dev}"

@@ -32,7 +32,7 @@ from neighio.core.engine import Engine, Scope, device_scope, family_scope
 from neighio.core.events import AddressConflict, Change, DelNeighbour, NewNeighbour, PacketFailed
 from neighio.core.neighbour import Neighbour
 from neighio.core.queue import Packet
-from neighio.driver import Driver, Outcome
+from neighio.driver import Driver
 from neighio.errors import (
     DeviceGone,
     DuplicateAddress,
@@ -43,6 +43,7 @@ from neighio.errors import (
 )
 from neighio.link.base import FrameTooLong, LinkBusy, LinkDown, LinkGone
 from neighio.publication import Idle, Subscription
+from neighio.waiters import Outcome
 from neighio.wire import arp
 
 OURS = LinkAddress("02:00:00:00:00:0a")

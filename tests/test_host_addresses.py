@@ -13,9 +13,9 @@ from trio.testing import MockClock
 
 import neighio
 from neighio import AttachedDevice, DuplicateAddress, LinkAddress
-from neighio.driver import Outcome
 from neighio.link.base import Selection
 from neighio.testing import Segment
+from neighio.waiters import Outcome
 
 from .hosts import (
     BOTH,

@@ -31,9 +31,10 @@ from ..core.events import (
 from ..core.neighbour import Neighbour
 from ..core.node import Route
 from ..core.queue import Packet
-from ..driver import Driver, Outcome
+from ..driver import Driver
 from ..errors import InvalidAddress
 from ..link.memory import MemoryLink, Segment
+from ..waiters import Outcome
 from ..wire import arp, ndisc
 from ..wire.ipv6 import is_link_local
 
