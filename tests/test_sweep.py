@@ -329,13 +329,12 @@ async def test_a_network_may_be_empty_or_one_address(autojump_clock: MockClock) 
 async def test_a_late_answer_counts_while_the_link_has_no_room_for_the_next_try(
     autojump_clock: MockClock,
 ) -> None:
-    async with world(delay=0.3) as w:
-        async with w.table.sweep(PEER, tries=2, interval=0.25) as sweeping:
-            await trio.sleep(0.2)
-            w.link.busy(100)
-            (reply,) = await replies(sweeping)
-            assert reply.round_trip == pytest.approx(0.3)
-            assert sweeping.progress().sent == 1
+    async with world(delay=0.3) as w, w.table.sweep(PEER, tries=2, interval=0.25) as sweeping:
+        await trio.sleep(0.2)
+        w.link.busy(100)
+        (reply,) = await replies(sweeping)
+        assert reply.round_trip == pytest.approx(0.3)
+        assert sweeping.progress().sent == 1
 
 
 async def test_who_answers_somebody_else_before_being_asked_is_asked_all_the_same(
