@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from math import inf
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 import trio
 
 from ._failures import innermost, internal
+from ._logger import get_logger
 from ._park import wake
 from .address import format_ip
 from .administration import FAMILIES, Administration
@@ -28,6 +28,7 @@ from .device import AttachedDevice, Device
 from .driver import Driver
 from .errors import AdminError, InternalError, InvalidAddress, NeighioError
 from .link.base import Link, LinkDown, LinkGone, Selection
+from .logs import log_life
 from .wire.ethernet import ETH_P_ARP, ETH_P_IP, ETH_P_IPV6
 from .wire.ipv6 import is_link_local
 
@@ -40,7 +41,7 @@ __all__ = ["TableService", "protected"]
 CLOSING_SECONDS: Final = 1.0
 """How long a link may take to close."""
 
-logger: Final = logging.getLogger("neighio.table")
+logger: Final = get_logger("table")
 
 # What a family's frames are, by role. Only a host takes IPv4 packets.
 _ETHERTYPES: Final = {
@@ -119,6 +120,7 @@ class TableService(Administration):
         self._set_defaults(engine, clock())
         self._driver = Driver(engine, clock=clock, wake=wake, arm=self._arm, trouble=self._trouble)
         self._hits = self._driver.hits
+        log_life(self._driver)
         self._state = "open"
         control: ControlSocket | None = None
         failure: BaseException | None = None

@@ -6,12 +6,12 @@ Creation is in :mod:`.create`, both garbage collectors in :mod:`.collect`, the f
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable, Iterator
 from math import inf
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from .._logger import get_logger
 from ..address import LinkAddress, format_ip
 from ..errors import DeviceGone, PacketDropped, Unreachable
 from .constants import (
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeviceTable", "NeighbourCache", "Services", "Statistics"]
 
-logger: Final = logging.getLogger("neighio.core")
+logger: Final = get_logger("core")
 
 SHARDS: Final = 256
 INITIAL_BUCKETS: Final = 8

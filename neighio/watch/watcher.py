@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import trio
 
+from .._logger import get_logger
 from ..address import LinkAddress, format_ip
 from ..core.constants import IFF_LOOPBACK, IFF_UP
 from ..errors import InvalidAddress, NeighioError
@@ -28,7 +29,7 @@ from .store import Report, Sighting, Store
 
 __all__ = ["Listener", "Watcher"]
 
-logger: Final = logging.getLogger("neighio.watch")
+logger: Final = get_logger("watch")
 
 BATCH: Final = 256
 """Frames that are read of a link before others have their turn."""
