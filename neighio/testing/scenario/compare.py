@@ -46,10 +46,12 @@ class Comparison:
     Attributes:
         rows: (mark, expected, seen): " " the same, "-" not seen, "+" not expected, "~" at another time.
         role: that of the engine which was compared.
+        apart: frames were compared apart from all else; see :func:`compare`.
     """
 
     rows: tuple[tuple[str, Line | None, Line | None], ...]
     role: Role = "host"
+    apart: bool = False
 
     @property
     def identical(self) -> bool:
@@ -78,17 +80,20 @@ def compare_with_engine(scenario: Scenario, expected: Trace, *, slack: float = S
     return host if client.identical else client
 
 
-def compare(scenario: Scenario, expected: Trace, seen: Trace, *, slack: float = SLACK) -> Comparison:
+def compare(
+    scenario: Scenario, expected: Trace, seen: Trace, *, slack: float = SLACK, apart: bool = False
+) -> Comparison:
     """Compare what was seen with what was expected.
 
     The lines of one neighbour have to come in the same order, and so have all deletions; those of different
     neighbours may swap as far as their times allow. What may as well come after the end is not missed.
-    ``slack``: seconds beyond the timers' lateness.
+    ``slack``: seconds beyond the timers' lateness. ``apart``: the frames of a neighbour have to come in the
+    same order, and so has all else of it, but not the ones among the other: they were read too late for that.
     """
     allowed = _tolerances(scenario, expected.lines)
     allowed_seen = _tolerances(scenario, seen.lines)
     rows: list[_Row] = []
-    ours, theirs = _by_neighbour(expected.lines), _by_neighbour(seen.lines)
+    ours, theirs = (_by_neighbour(lines, apart) for lines in (expected.lines, seen.lines))
     for key in dict.fromkeys([*ours, *theirs]):
         left, right = ours.get(key, []), theirs.get(key, [])
         matcher = SequenceMatcher(
@@ -119,14 +124,15 @@ def compare(scenario: Scenario, expected: Trace, seen: Trace, *, slack: float = 
                 rows.append((place, other.time, "+", None, other))
     rows.extend(_deletions_out_of_order(expected.lines, seen.lines))
     rows.sort(key=lambda row: row[:2])
-    return Comparison(tuple(row[2:] for row in rows))
+    return Comparison(tuple(row[2:] for row in rows), apart=apart)
 
 
-def _by_neighbour(lines: Sequence[Line]) -> dict[tuple[str, str], list[int]]:
+def _by_neighbour(lines: Sequence[Line], apart: bool) -> dict[tuple[str, str], list[int]]:
     """Places of the lines by neighbour. What a sender is told comes through a socket of its own."""
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place, line in enumerate(lines):
-        found["x" if line.kind == "x" else "", line.ip].append(place)
+        alone = line.kind == "x" or (apart and line.kind == ">")
+        found[line.kind if alone else "", line.ip].append(place)
     return found
 
 

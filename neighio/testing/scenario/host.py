@@ -39,6 +39,10 @@ TAKEN_IN: Final = 0.01
 GLANCE: Final = 0.002
 """Seconds between looks at whether something has come."""
 
+ALL_STATES: Final = sum(STATES.values())
+UNFORCED: Final = 5.1
+"""Seconds after its start until which a host's table forces no collection, unless it is full."""
+
 _VERBS: Final = {flags: verb for verb, flags in VERBS.items()}
 _KINDS: Final[Mapping[str, type[NewNeighbour | DelNeighbour | Miss]]] = {
     "new": NewNeighbour,
@@ -59,8 +63,11 @@ def why_not_on_host(scenario: Scenario, like: Trace) -> str | None:
         return "a host has the order of notifications that Linux had before 7.0"
     if any(isinstance(step.action, model.RouteChange) for step in scenario.steps):
         return "a host has the routes that it began with"
+    admins = [step.action for step in scenario.steps if isinstance(step.action, model.Admin)]
+    if any(action.state & ~ALL_STATES for action in admins):
+        return "a host takes no state that has no name"
     own = {parse_ip(address.partition("/")[0])[0] for address in scenario.addresses}
-    if any(isinstance(step.action, model.Admin) and step.action.ip in own for step in scenario.steps):
+    if any(action.ip in own for action in admins):
         return "a host takes no entry for an address of its own"
     return None
 
@@ -116,6 +123,10 @@ class _Stage(Stage):
             self._look(deadline)
         for family in _PROTOCOLS:
             self._draw(family, self.scenario.start)
+
+    def _beginning(self) -> float:
+        # No collection was forced lately, as on a machine that has long been up.
+        return super()._beginning() + (0.0 if self.scenario.gc_thresh is None else UNFORCED)
 
     def _finish(self) -> None:
         self._wait_for_answers()
@@ -193,8 +204,10 @@ class _Stage(Stage):
         """A record as the notification that it was made of."""
         when = self._instant(record)
         key, _ = parse_ip(record["address"])
-        lladdr, state = record["lladdr"], record["state"]
-        flags = 0
+        lladdr = record["lladdr"]
+        state = flags = 0
+        for name in record["state"].split():
+            state |= STATES[name.lower()]
         for name in record["flags"]:
             flags |= FLAGS[name]
         return kind(
@@ -203,7 +216,7 @@ class _Stage(Stage):
             key=key,
             device=record["device"],
             lladdr=None if lladdr is None else LinkAddress(lladdr),
-            state=STATES[state.lower()],
+            state=state,
             flags=flags,
             type=RTN_UNICAST,
             probes=record["probes"],
@@ -276,11 +289,14 @@ class _Stage(Stage):
             self._note_draw(family, self.like.pop(0) if self.like else wanted)
 
     def _note_draw(self, family: int, drawn: float) -> None:
-        self._ask(f"draw {_PROTOCOLS[family]} {drawn!r}")
+        if drawn:
+            # Of nothing, nothing is drawn.
+            self._ask(f"draw {_PROTOCOLS[family]} {drawn!r}")
         self.trace.drawn.append(drawn)
 
     def _inject(self, frame: bytes) -> None:
-        if not is_router_advertisement(frame):
+        if not (is_router_advertisement(frame) and self.like):
+            # Or there is nothing left that it might have drawn.
             super()._inject(frame)
             return
         base = self._base()
@@ -288,8 +304,7 @@ class _Stage(Stage):
         deadline = time.monotonic() + TAKEN_IN
         while time.monotonic() < deadline:
             if self._base() != base:
-                if self.like:
-                    self._note_draw(AF_INET6, self.like.pop(0))
+                self._note_draw(AF_INET6, self.like.pop(0))
                 break
 
     def _base(self) -> float:

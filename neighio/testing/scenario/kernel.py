@@ -117,6 +117,8 @@ class _Stage(Stage):
                 self.senders.prepare(action.source)
 
     def _finish(self) -> None:
+        if self.trace.blurred:
+            self.disturbance = "frames and notifications were read too late to tell their order"
         for family, drawn in self._drawn.items():
             if abs(self._table(family).reachable_time - drawn) > 0.0005:
                 self.disturbance = "reachable_time was drawn anew meanwhile"

@@ -109,8 +109,7 @@ class Stage(abc.ABC):
                 return self.trace, f"the step at {step.at:g} was {late:.3f} s late"
             self._perform(step.action)
         self._run_until(self.beginning + self.scenario.lasts)
-        if self.watch.blurred:
-            self.disturbance = "frames and notifications were read too late to tell their order"
+        self.trace.blurred = self.watch.blurred
         self._finish()
         return self.trace, self.disturbance
 

@@ -52,6 +52,7 @@ class Trace:
             that of IPv6 where both are set at once, and what a router advertisement had drawn too.
         managed, collected: when the managed work and the periodic collection ran, seconds since the
             beginning; the machine has one of each.
+        blurred: frames and notifications were read too late to tell their order; no file has it.
     """
 
     lines: list[Line] = field(default_factory=list)
@@ -61,6 +62,7 @@ class Trace:
     drawn: list[float] = field(default_factory=list)
     managed: list[float] = field(default_factory=list)
     collected: list[float] = field(default_factory=list)
+    blurred: bool = False
 
 
 class Player(abc.ABC):
