@@ -285,6 +285,18 @@ def test_each_switch_that_is_not_linuxs_own_is_told_with_what_it_does() -> None:
 
 
 @in_namespace
+def test_a_virtual_address_on_the_loopback_device_is_answered_for_on_the_link() -> None:
+    mend = "sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2"
+    with link() as (here, _):
+        assert of(find(*QUIET)[1], "sysctl", "lo") == []
+        here.add_address("lo", "203.0.113.10/32")
+        told = ("note", "its 203.0.113.10 is answered for on eth0", mend)
+        assert of(find(*QUIET)[1], "sysctl", "lo") == [told]
+        here.sysctl("net/ipv4/conf/all/arp_ignore", 1)
+        assert of(find(*QUIET)[1], "sysctl", "lo") == []
+
+
+@in_namespace
 def test_parameters_that_are_not_linuxs_own_are_told_in_the_units_of_proc() -> None:
     with link() as (here, _):
         here.sysctl("net/ipv4/neigh/eth0/base_reachable_time_ms", 5000)
@@ -339,6 +351,18 @@ def test_another_who_answers_for_our_addresses_is_a_problem() -> None:
         )
         for ip, length in (("198.51.100.1", 24), ("2001:db8::1", 64))
     ]
+
+
+@in_namespace
+def test_of_very_many_addresses_it_says_how_many_were_asked_for() -> None:
+    with link() as (here, _):
+        for host in range(100):
+            here.add_address("eth0", f"203.0.113.{host}/32")
+            here.add_address("eth0", f"198.18.0.{host}/32")
+            here.add_address("eth0", f"198.18.1.{host}/32")
+        _, findings = find("-I", "eth0")
+    told = "nobody else answers for 256 of its 303 addresses; no more were asked for"
+    assert of(findings, "link") == [("ok", told, None)]
 
 
 @in_namespace

@@ -22,7 +22,7 @@ from .interfaces import find_interfaces, is_askable
 from .privileges import find_namespaces, find_privileges, may_open_devices
 from .responders import find_responders
 from .running_instances import find_instances
-from .switches import find_switches
+from .switches import find_loopback_addresses, find_switches
 from .system import find_buffers, find_packages, find_system
 from .tables import find_tables
 from .timing import find_parameters
@@ -78,6 +78,7 @@ class Doctor:
         self._tell(await trio.to_thread.run_sync(lambda: list(find_namespaces())))
         self._tell(find_interfaces(devices, everybody, asked=asked))
         self._tell(find_switches(used))
+        self._tell(find_loopback_addresses(used, everybody))
         self._tell(find_parameters(used))
         self._tell(find_tables())
         if self._arguments.no_probe:

@@ -124,6 +124,9 @@ def _judge(device: KernelDevice, answers: Answers, own: dict[bytes, str]) -> lis
                 )
             )
     if not found:
-        count = f"{len(answers)} address{'es' if len(answers) > 1 else ''}"
-        found.append(Finding(Level.OK, "link", device.name, f"nobody else answers for its {count}"))
+        own_count = len(device.own())
+        count = f"its {own_count} address{'es' if own_count > 1 else ''}"
+        if len(answers) < own_count:
+            count = f"{len(answers)} of {count}; no more were asked for"
+        found.append(Finding(Level.OK, "link", device.name, f"nobody else answers for {count}"))
     return found

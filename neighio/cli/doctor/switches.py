@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
 from typing import Final, NamedTuple
 
+from ...address import format_ip
+from ...core.constants import AF_INET, IFF_LOOPBACK, RT_SCOPE_HOST
 from ..kernel_devices import KernelDevice
 from ..sysctl import read_number
 from .findings import Finding, Level
+from .interfaces import is_askable
 
-__all__ = ["find_switches", "sysctl_name"]
+__all__ = ["find_loopback_addresses", "find_switches", "sysctl_name"]
 
 
 class Meaning(NamedTuple):
@@ -144,6 +147,35 @@ _FAMILIES: Final = (("ipv4", _IPV4), ("ipv6", _IPV6))
 def sysctl_name(path: str) -> str:
     """The name of /proc/sys/``path`` as sysctl(8) takes it: with dots, unless a device's name has some."""
     return path if "." in path else path.replace("/", ".")
+
+
+def find_loopback_addresses(
+    devices: Sequence[KernelDevice], everybody: Sequence[KernelDevice]
+) -> Iterator[Finding]:
+    """Addresses of the loopback device that the kernel answers for on the links of some devices."""
+    own = [
+        format_ip(address.local)
+        for device in everybody
+        if device.link.flags & IFF_LOOPBACK
+        for address in device.addresses
+        if address.family == AF_INET and address.scope < RT_SCOPE_HOST
+    ]
+    everywhere = read_number("net/ipv4/conf/all/arp_ignore") or 0
+    answering = [
+        device.name
+        for device in devices
+        if is_askable(device)
+        and not max(everywhere, read_number(f"net/ipv4/conf/{device.name}/arp_ignore") or 0)
+    ]
+    if own and answering:
+        yield Finding(
+            Level.NOTE,
+            "sysctl",
+            "lo",
+            f"its {', '.join(own)} {'are' if len(own) > 1 else 'is'} answered for on {', '.join(answering)}",
+            "right if it is this host's alone; a real server behind a load balancer must keep silent",
+            "sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2",
+        )
 
 
 def find_switches(devices: Sequence[KernelDevice]) -> Iterator[Finding]:
