@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import compress
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["TableCollector", "check_installed"]
 
 SLICE: Final = 4096
-"""Rows whose states are counted between two checkpoints: about half a millisecond."""
+"""Rows whose states are counted between two checkpoints: about a tenth of a millisecond."""
 
 _FAMILIES: Final[Mapping[int, str]] = {AF_INET: "ipv4", AF_INET6: "ipv6"}
 _STATES: Final[Mapping[int, str]] = {NUD_NONE: "NONE", **NUD_NAMES}
@@ -126,8 +127,10 @@ class TableCollector:
             while row < (top := cache.store.top):
                 last = min(row + SLICE, top)
                 # Copies: a view that outlived this step would keep the columns from growing.
-                columns = bytes(cache.store.nud_state[row:last]), bytes(cache.store.dead[row:last])
-                states[family].update(state for state, dead in zip(*columns, strict=True) if not dead)
+                nud_states = bytes(cache.store.nud_state[row:last])
+                states[family].update(nud_states)
+                # This way no row costs a step of the interpreter.
+                states[family].subtract(Counter(compress(nud_states, bytes(cache.store.dead[row:last]))))
                 row = last
                 yield
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from math import inf
+from pathlib import Path
 
 import pytest
 import trio
@@ -186,6 +188,20 @@ async def test_drops_and_refusals_are_told_by_reason(autojump_clock: MockClock) 
         "tx_gone",
     }
     assert not any("ipv6" in key for key in found)
+
+
+async def test_every_metric_stands_in_the_documentation(autojump_clock: MockClock) -> None:
+    async with watched() as (table, registry, _):
+        await table.resolve(PEER)
+        told = {
+            key[0].removesuffix("_bucket").removesuffix("_count").removesuffix("_sum")
+            for key in samples(registry)
+        }
+    page = (Path(__file__).parents[2] / "docs" / "metrics.rst").read_text(encoding="utf-8")
+    documented = set(re.findall(r"``(neighio_\w+)``", page))
+    assert told - documented == set()
+    # What has no sample on this link.
+    assert documented - told == {"neighio_drops_total", "neighio_link_dropped_total"}
 
 
 async def test_another_thread_may_ask() -> None:
