@@ -14,17 +14,6 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final, NoReturn
 
-from .arguments.announce import add_announce
-from .arguments.completion import add_completion
-from .arguments.demo import add_demo
-from .arguments.doctor import add_doctor
-from .arguments.history import add_history
-from .arguments.host import add_host
-from .arguments.looking import add_monitor, add_show
-from .arguments.replay import add_replay
-from .arguments.resolve import add_resolve
-from .arguments.scan import add_scan
-from .arguments.watch import add_watch
 from .output import printable
 
 __all__ = ["INTERRUPTED", "UNUSABLE", "build_parser", "main"]
@@ -33,21 +22,21 @@ UNUSABLE: Final = 2
 INTERRUPTED: Final = 130
 """128 + SIGINT, what a shell makes of a process that Ctrl-C ended."""
 
-_COMMANDS: Final = (
-    add_scan,
-    add_resolve,
-    add_show,
-    add_monitor,
-    add_watch,
-    add_history,
-    add_announce,
-    add_host,
-    add_replay,
-    add_doctor,
-    add_completion,
-    add_demo,
-)
-"""In the order of the help."""
+_COMMANDS: Final = {
+    "scan": "scan",
+    "resolve": "resolve",
+    "show": "looking",
+    "monitor": "looking",
+    "watch": "watch",
+    "history": "history",
+    "announce": "announce",
+    "host": "host",
+    "replay": "replay",
+    "doctor": "doctor",
+    "completion": "completion",
+    "demo": "demo",
+}
+"""In the order of the help: each command, and the module of ``arguments`` that has its ``add_NAME``."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -56,8 +45,9 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(UNUSABLE)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return what parses the command line, with each command as it stands in the help."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Return what parses the command line, with each command as it stands in the help; or, sooner, with this
+    command alone."""
     parser = _Parser(
         prog="neighio",
         description="Linux's neighbouring subsystem, in user space.",
@@ -66,8 +56,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add in _COMMANDS:
-        add(commands)
+    for name in _COMMANDS if command is None else (command,):
+        # Imported here: a command need not wait for the arguments of all others.
+        module = import_module(f".arguments.{_COMMANDS[name]}", __name__)
+        getattr(module, f"add_{name}")(commands)
     return parser
 
 
@@ -89,11 +81,12 @@ def _find(run: str, *, alone: bool) -> Callable[[argparse.Namespace], int]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (those of the process when None); return its exit status."""
-    parser = build_parser()
+    words = sys.argv[1:] if argv is None else argv
     if "_ARGCOMPLETE" in os.environ:
         from .completion import complete
 
-        complete(parser)
+        complete(build_parser())
+    parser = build_parser(words[0] if words and words[0] in _COMMANDS else None)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as leaving:

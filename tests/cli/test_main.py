@@ -131,6 +131,13 @@ def test_a_process_of_its_own_keeps_what_it_imports_from_the_collector() -> None
     assert done.stdout == "2 0 2 True True\n"
 
 
+def test_a_command_waits_for_no_other_ones_arguments() -> None:
+    program = "import sys\nfrom neighio.cli import main\nmain(['scan'])\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    arguments = {name for name in done.stdout.split() if name.startswith("neighio.cli.arguments.")}
+    assert arguments == {"neighio.cli.arguments.command", "neighio.cli.arguments.scan"}
+
+
 def test_the_commands_help_brings_in_neither_rich_nor_the_demo() -> None:
     program = "import sys\nfrom neighio.cli import main\nmain(['--help'])\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
