@@ -90,7 +90,7 @@ class Progress:
             self._bar.start()
             self._task = self._bar.add_task("", total=None if share is None else 1.0, done=done)
         assert self._task is not None
-        self._bar.update(self._task, completed=share or 0.0, done=done)
+        self._bar.update(self._task, total=None if share is None else 1.0, completed=share or 0.0, done=done)
         self._bar.refresh()
 
 

@@ -158,10 +158,10 @@ class Scan:
         """Solicit who answered the request to all nodes.
 
         Raises:
-            NeighioError, OSError, Unread
+            NeighioError, Unread
         """
         if nodes.failure is not None:
-            raise nodes.failure
+            raise NeighioError(f"network: ff02::1 cannot be asked: {explain(nodes.failure)}")
         own = {parse_interface(address)[0] for address in plan.device.addresses}
         found = [ip for ip in nodes.found if ip not in own]
         if found:

@@ -111,7 +111,12 @@ async def make_plan(table: NeighbourTable, spans: Sequence[Span], arguments: Nam
             sources = tuple(ip for ip in own if len(ip) == 16)
         if 4 in families:
             spans = [network_of(address) for ip, address in own.items() if len(ip) == 4]
-            spans = [span for span in spans if span.first != span.last and not _is_nobodys(span.first)]
+            # Two addresses of one network are one network.
+            spans = [
+                span
+                for span in dict.fromkeys(spans)
+                if span.first != span.last and not _is_nobodys(span.first)
+            ]
         if not spans and not sources:
             wanted = " or ".join(f"IPv{family}" for family in sorted(families))
             raise InvalidAddress(f"device: {device.name} has no {wanted} network of its own to ask on")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+
+from neighio.address import parse_ip
+from neighio.cli.scan_all_nodes import AllNodes
 from neighio.testing import connect, in_namespace
 
 from .scanning import (
@@ -43,10 +47,11 @@ def test_a_network_is_told_line_by_line_with_a_head_and_a_sum() -> None:
 def test_the_devices_own_networks_are_found_by_themselves() -> None:
     with link(*HOSTS[:3]) as (here, _):
         here.add_address("eth0", "203.0.113.1/32")
+        here.add_address("eth0", "198.51.100.2/24")
         status, found = scan_json("-l", "-4", *QUICK, "--rate", "5000")
         assert (status, who(found)) == (0, HOSTS[:3])
-        assert (found[0]["networks"], found[0]["own"]) == (["198.51.100.0/24"], ["198.51.100.1"])
-        assert found[0]["addresses"] == 255
+        assert found[0]["networks"] == ["198.51.100.0/24"]
+        assert (found[0]["own"], found[0]["addresses"]) == (["198.51.100.1", "198.51.100.2"], 254)
         connect(here, _, "eth1", "eth1")
         here.add_address("eth1", "203.0.113.9/29")
         assert "device: name one with --dev; there is eth0, eth1" in refusal("-l")
@@ -140,6 +145,19 @@ def test_nobody_answers_an_echo_to_all_nodes() -> None:
         peer.sysctl("net/ipv6/icmp/echo_ignore_multicast", 1)
         status, found = scan_json("-l", "-6", *QUICK)
         assert (status, who(found), found[-1]["requests"]) == (1, [], 2)
+
+
+@in_namespace
+async def test_that_all_nodes_cannot_be_asked_is_remembered() -> None:
+    with link(ipv6=["fe80::7"]) as (here, _):
+        index, ours = here.link("eth0").index, parse_ip("fe80::1")[0]
+        for nodes, number in (
+            (AllNodes("eth9", index, [ours]), errno.ENODEV),
+            (AllNodes("eth0", index, [parse_ip("fe80::99")[0]]), errno.EINVAL),
+        ):
+            await nodes.ask(3, 0.0)
+            assert nodes.failure is not None and nodes.failure.errno == number
+            assert (nodes.sent, nodes.found) == (0, {})
 
 
 @in_namespace
