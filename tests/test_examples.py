@@ -53,7 +53,7 @@ def test_resolve_tells_the_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["resolve.py", "many.py", "userspace_host.py", "virtual_ip.py", "proxy_nd.py"]
+    "name", ["resolve.py", "many.py", "userspace_host.py", "virtual_ip.py", "proxy_nd.py", "presence.py"]
 )
 def test_an_example_that_is_asked_wrongly_says_how_to_ask(name: str) -> None:
     done = subprocess.run(command(name, "eth0"), capture_output=True, text=True, timeout=60, check=False)
@@ -90,6 +90,30 @@ def test_a_proxy_answers_for_what_it_was_told_of_alone() -> None:
         "2001:db8::100 is at 02:00:00:00:00:77",
         "nobody answers for 2001:db8::101",
     ]
+
+
+def test_a_presence_detector_tells_who_comes_and_who_goes() -> None:
+    came, (gone, back) = (lines := run("presence.py"))[:3], lines[3:]
+    assert sorted(came) == [f"198.51.100.{number} is at 02:00:00:00:00:0{number}" for number in (7, 8, 9)]
+    assert (gone, back) == ("198.51.100.8 has gone", "198.51.100.8 is at 02:00:00:00:00:08")
+
+
+@in_namespace
+def test_a_presence_detector_finds_who_is_on_a_real_link() -> None:
+    here = Here()
+    with Peer.start() as peer:
+        connect(here, peer, "eth0", "eth0", far_lladdr=str(LLADDR))
+        here.add_address("eth0", "198.51.100.1/24")
+        peer.add_address("eth0", "198.51.100.7/24")
+        presence = subprocess.Popen(
+            command("presence.py", "eth0", "198.51.100.0/29"), stdout=subprocess.PIPE, text=True
+        )
+        assert presence.stdout is not None
+        assert presence.stdout.readline() == f"198.51.100.7 is at {LLADDR}\n"
+        presence.send_signal(signal.SIGINT)
+        presence.communicate(timeout=20)
+    here.close()
+    assert presence.returncode == 0
 
 
 def test_many_leaves_nothing_behind() -> None:
