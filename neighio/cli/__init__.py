@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "resolve": "resolve",
     "show": "looking",
     "monitor": "looking",
+    "top": "top",
     "watch": "watch",
     "history": "history",
     "announce": "announce",
@@ -101,5 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _find(arguments.run, alone=argv is None)(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        # Not from the command's work, of which each command tells itself: the output's disk is full.
+        print(printable(f"neighio {arguments.command}: {error}"), file=sys.stderr)
+        return UNUSABLE
     parser.print_help(sys.stderr)
     return UNUSABLE

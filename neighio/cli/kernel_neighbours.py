@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import trio
+
 from ..address import format_ip
 from ..kernel import requests
 from ..kernel.netlink import NetlinkOverflow, NetlinkSocket
@@ -15,6 +17,10 @@ __all__ = ["GROUPS", "KernelNeighbours"]
 
 GROUPS: Final = (RTNLGRP_LINK, RTNLGRP_NEIGH)
 """What the socket is to be a member of for :meth:`KernelNeighbours.changes`."""
+
+
+STEP: Final = 256
+"""So many are read before others have their turn."""
 
 
 class KernelNeighbours:
@@ -35,18 +41,22 @@ class KernelNeighbours:
 
     async def entries(self) -> list[Record]:
         """Return the entries, as :func:`~neighio.records.entry_record` has them."""
-        found = await self._netlink.dump(requests.dump_neighbours())
-        return [
-            {
-                **self._who(entry),
-                "used": entry.used,
-                "confirmed": entry.confirmed,
-                "updated": entry.updated,
-                "protocol": entry.protocol,
-            }
-            for entry in map(decode, found)
-            if isinstance(entry, NeighbourMessage)
-        ]
+        found = []
+        for number, message in enumerate(await self._netlink.dump(requests.dump_neighbours())):
+            if number % STEP == STEP - 1:
+                await trio.lowlevel.checkpoint()
+            entry = decode(message)
+            if isinstance(entry, NeighbourMessage):
+                found.append(
+                    {
+                        **self._who(entry),
+                        "used": entry.used,
+                        "confirmed": entry.confirmed,
+                        "updated": entry.updated,
+                        "protocol": entry.protocol,
+                    }
+                )
+        return found
 
     async def changes(self, stamp: Stamp) -> list[Record]:
         """Wait for what happens, and return it, as :func:`~neighio.records.event_record` has it.

@@ -42,12 +42,16 @@ class LineWriter:
 
     def line(self, text: str) -> None:
         """Write a line, escaped already, now or later."""
+        self.write(f"{text}\n")
+
+    def write(self, text: str) -> None:
+        """Write text as it is, escaped already, now or later."""
         if self._descriptor is None or self._failure is not None:
             return
         if len(self._waiting) >= MOST_WAITING:
             self._fail(NeighioError(f"nobody reads the output, of which {MOST_WAITING >> 20} MiB wait"))
             return
-        self._waiting += text.encode("ascii", "backslashreplace") + b"\n"
+        self._waiting += text.encode("ascii", "backslashreplace")
         self._write()
 
     @property

@@ -70,7 +70,12 @@ NDA_PROTOCOL: Final = 12
 NDA_FLAGS_EXT: Final = 15
 
 NDTA_NAME: Final = 1
+NDTA_THRESH1: Final = 2
+NDTA_THRESH2: Final = 3
+NDTA_THRESH3: Final = 4
+NDTA_CONFIG: Final = 5
 NDTA_PARMS: Final = 6
+NDTA_STATS: Final = 7
 NDTPA_IFINDEX: Final = 1
 NDTPA_REACHABLE_TIME: Final = 3
 NDTPA_BASE_REACHABLE_TIME: Final = 4
@@ -93,6 +98,8 @@ IFADDRMSG = struct.Struct("=BBBBi")
 RTMSG = struct.Struct("=BBBBBBBBI")
 NDMSG = struct.Struct("=BxxxiHBB")
 NDTMSG = struct.Struct("=Bxxx")
+NDT_CONFIG = struct.Struct("=HHIIIIIII")
+NDT_STATS = struct.Struct("=11Q")
 RTNEXTHOP = struct.Struct("=HBBi")
 U8 = struct.Struct("=B")
 U16 = struct.Struct("=H")
