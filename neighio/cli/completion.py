@@ -13,7 +13,7 @@ from typing import Final
 
 from . import UNUSABLE
 from .neighbours import STATES
-from .output import printable
+from .output import Output, printable
 
 __all__ = ["complete", "completion"]
 
@@ -27,7 +27,7 @@ def completion(arguments: argparse.Namespace) -> int:
         print(f"neighio completion: {missing}", file=sys.stderr)
         return UNUSABLE
     # Where there is nothing to say a shell would offer files.
-    print(shellcode(["neighio"], shell=arguments.shell, use_defaults=False))
+    Output().line(shellcode(["neighio"], shell=arguments.shell, use_defaults=False))
     return 0
 
 

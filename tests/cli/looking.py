@@ -62,6 +62,22 @@ def refusal(*arguments: str, **environment: str) -> str:
     return errors
 
 
+def on_a_full_disk(*arguments: str) -> str:
+    """Run a command whose output cannot be written, which it is to tell with status 2 in one line; return it."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"neighio {arguments[0]}: ") and done.stderr.count("\n") == 1
+    return done.stderr
+
+
 def on_a_terminal(*arguments: str, columns: int = 80, **environment: str) -> str:
     """Run a command that ends with a pseudo-terminal as its output; return what it wrote there."""
     leader, follower = pty.openpty()

@@ -17,7 +17,7 @@ from neighio.core.constants import NUD_NAMES
 from neighio.testing import in_namespace
 
 from .hosting import SECONDS, link
-from .looking import directory, neighio, refusal
+from .looking import directory, neighio, on_a_full_disk, refusal
 
 PACKAGES = str(Path(package.__file__).parents[1])
 """Where the package is that is tested."""
@@ -153,6 +153,10 @@ def test_without_the_package_a_shell_that_asks_gets_no_answer() -> None:
         env={**os.environ, **asks},
     )
     assert done.stdout == "" and "Traceback" not in done.stderr
+
+
+def test_a_full_disk_is_told_in_one_line() -> None:
+    assert "No space left on device" in on_a_full_disk("completion", "zsh")
 
 
 def test_an_unknown_shell_is_refused() -> None:

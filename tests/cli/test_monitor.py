@@ -21,7 +21,7 @@ from neighio.kernel.requests import del_neighbour, new_neighbour
 from neighio.testing import Here, in_namespace
 
 from .hosting import SECONDS, THEM, Running, link
-from .looking import COMMAND, Monitoring, directory, refusal, stranger, watched_host
+from .looking import COMMAND, Monitoring, directory, on_a_full_disk, refusal, stranger, watched_host
 
 HELLO = '{"kind": "hello", "protocol": 1, "version": "9", "pid": 1, "devices": ["eth0"]}'
 BEGUN = '{"kind": "begun", "time": 0.0, "wall": "2026-11-26T09:00:00.000000Z"}'
@@ -250,6 +250,12 @@ def test_it_ends_when_nobody_reads_any_more() -> None:
             host.do("add 198.51.100.8 lladdr 02:00:00:00:00:08")
             host.do("del 198.51.100.8")
         assert (monitor.process.returncode, monitor.process.stderr.read()) == (0, b"")
+
+
+@in_namespace
+def test_a_full_disk_is_told_in_one_line() -> None:
+    with link():
+        assert "No space left on device" in on_a_full_disk("monitor", "--kernel", "--json")
 
 
 def on_a_terminal(here: Here, **environment: str) -> str:

@@ -17,7 +17,17 @@ from neighio.kernel.requests import new_neighbour
 from neighio.testing import Here, in_namespace
 
 from .hosting import SECONDS, THEM, Running, link
-from .looking import COMMAND, directory, lines, objects, on_a_terminal, refusal, stranger, watched_host
+from .looking import (
+    COMMAND,
+    directory,
+    lines,
+    objects,
+    on_a_full_disk,
+    on_a_terminal,
+    refusal,
+    stranger,
+    watched_host,
+)
 
 PROGRAM = """
 import sys, trio, neighio
@@ -328,6 +338,13 @@ def test_it_ends_when_nobody_reads_any_more() -> None:
             command.stdout.close()
             errors = command.stderr.read()
     assert (command.returncode, errors) == (0, "")
+
+
+@in_namespace
+def test_a_full_disk_is_told_in_one_line() -> None:
+    with link() as (here, _):
+        furnish_kernel(here)
+        assert "No space left on device" in on_a_full_disk("show", "--kernel")
 
 
 def test_ctrl_c_ends_it_while_somebody_is_waited_for() -> None:
