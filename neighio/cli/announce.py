@@ -10,7 +10,7 @@ import trio
 
 from ..address import LinkAddress, format_ip, parse_ip
 from ..device import AttachedDevice
-from ..errors import DeviceGone, InvalidAddress
+from ..errors import DeviceGone, InvalidAddress, NeighioError
 from ..host import check_station
 from ..table import NeighbourTable, open_table
 from .host_options import parse_mac
@@ -39,10 +39,14 @@ class Announced(NamedTuple):
     """An address to announce, and where."""
 
     key: bytes
-    dev: str
+    device: AttachedDevice
     lladdr: LinkAddress
     router: bool
     """Whether an advertisement is a router's."""
+
+    @property
+    def dev(self) -> str:
+        return self.device.name
 
     @property
     def ip(self) -> str:
@@ -64,6 +68,8 @@ class Announce:
         self._width = 0
         self._flaws = 0
         """How many announcements did not get out, and how many addresses somebody else has, too."""
+        self._failure: NeighioError | None = None
+        """Why somebody could not be asked."""
 
     async def run(self) -> int:
         """Announce; return the exit status.
@@ -88,6 +94,8 @@ class Announce:
                 async with trio.open_nursery() as nursery:
                     for one in announced:
                         nursery.start_soon(self._verify, table, one, own)
+                if self._failure is not None:
+                    raise self._failure
         return 1 if self._flaws else 0
 
     # -- what is to be announced, and where
@@ -160,7 +168,7 @@ class Announce:
 
     def _announce_once(self, table: NeighbourTable, one: Announced, number: int) -> bool:
         before = table.statistics().counters
-        table.devices[one.dev].announce(
+        one.device.announce(
             one.key,
             form=self._form,
             router=one.router,
@@ -187,7 +195,12 @@ class Announce:
         )
 
     async def _verify(self, table: NeighbourTable, one: Announced, own: dict[bytes, str]) -> None:
-        found = await find_owners(table, one.key, one.dev, tries=VERIFICATIONS, listen=LISTEN)
+        try:
+            found = await find_owners(table, one.key, one.dev, tries=VERIFICATIONS, listen=LISTEN)
+        except NeighioError as error:
+            self._failure = error
+            await trio.lowlevel.checkpoint()
+            return
         # A virtual router's address is told for whoever has it, be it this host or not.
         others = [lladdr for lladdr in found if lladdr not in own and lladdr != one.lladdr]
         self._flaws += bool(others)
@@ -239,4 +252,4 @@ def _announced(device: AttachedDevice, key: bytes, mac: LinkAddress | None, *, f
     device.check_announced(key, force=force)
     # What a client's table does not know of the kernel, and what neighbours believe of whoever tells them.
     forwarding = len(key) == 16 and read_number(f"net/ipv6/conf/{device.name}/forwarding")
-    return Announced(key, device.name, mac or device.lladdr, bool(forwarding))
+    return Announced(key, device, mac or device.lladdr, bool(forwarding))

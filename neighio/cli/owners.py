@@ -7,7 +7,7 @@ from typing import Final
 import trio
 
 from ..address import LinkAddress
-from ..errors import Unreachable
+from ..errors import DeviceGone, Unreachable
 from ..table import NeighbourTable
 from .kernel_devices import KernelDevice
 
@@ -33,7 +33,7 @@ async def find_owners(
         The link-layer addresses that answered, the first first.
 
     Raises:
-        DeviceGone: the device went down.
+        DeviceGone: the device is down, so that silence says nothing.
     """
     await trio.lowlevel.checkpoint()
     for _ in range(tries):
@@ -42,6 +42,8 @@ async def find_owners(
         except Unreachable:
             continue
         return (reply.lladdr, *reply.others)
+    if dev not in table.devices or not table.devices[dev].up:
+        raise DeviceGone(f"{dev} is down")
     return ()
 
 

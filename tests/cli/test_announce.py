@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
@@ -292,19 +292,33 @@ def test_a_deadline_ends_it_with_what_was_done() -> None:
 
 
 @in_namespace
-def test_a_device_that_goes_down_meanwhile_is_told() -> None:
+def test_a_device_that_goes_meanwhile_is_told() -> None:
     with link() as (here, _):
-        command = subprocess.Popen(
-            [*COMMAND, VIP, "-c", "100000", "--interval", "0.01"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        errors = while_it_runs(lambda: here.set_link("eth0", up=False), "-c", "100000", "--interval", "0.01")
+        assert errors == "neighio announce: eth0 is down\n"
+        here.set_link("eth0", up=True)
+        # It asks for a second, twice.
+        errors = while_it_runs(lambda: here.set_link("eth0", up=False), "-c", "1", "--verify")
+        assert errors == "neighio announce: eth0 is down\n"
+        here.set_link("eth0", up=True)
+        errors = while_it_runs(lambda: here.delete_link("eth0"), "-c", "100000", "--interval", "0.01")
+        assert errors in (
+            "neighio announce: device: eth0 is not attached\n",
+            "neighio announce: eth0 is down\n",
         )
-        assert command.stdout is not None
-        command.stdout.readline()
-        here.set_link("eth0", up=False)
-        _, errors = command.communicate(timeout=20)
-    assert (command.returncode, errors) == (2, "neighio announce: eth0 is down\n")
+
+
+def while_it_runs(happens: Callable[[], None], *arguments: str) -> str:
+    """Announce; when it has, let something happen; return the errors of the command, which is to fail."""
+    command = subprocess.Popen(
+        [*COMMAND, VIP, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert command.stdout is not None
+    command.stdout.readline()
+    happens()
+    _, errors = command.communicate(timeout=20)
+    assert command.returncode == 2, errors
+    return errors
 
 
 @in_namespace
