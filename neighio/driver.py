@@ -291,10 +291,10 @@ class Driver(Waiters):
         for subscription in tuple(self.subscriptions):
             subscription.offer(event)
 
-    def _tell_device(self, device: Device, *, present: bool) -> None:
+    def _tell_device(self, device: Device, now: float, *, present: bool) -> None:
         """To be called before the outputs of what changed the device are done: it is their cause."""
         up, carrier = present and device.up, present and device.carrier
-        change = DeviceChange(self.clock(), device.name, device.index, present, up, carrier)
+        change = DeviceChange(now, device.name, device.index, present, up, carrier)
         for listener in self._listeners:
             listener(change)
 
@@ -385,11 +385,12 @@ class Driver(Waiters):
             )
         device.neigh_construct = neigh_construct
         device.neigh_setup = neigh_setup
-        self.engine.attach(device, self.clock())
+        now = self.clock()
+        self.engine.attach(device, now)
         self.links[link.index] = link
         self.names[device.name] = device
         self._find_hits()
-        self._tell_device(device, present=True)
+        self._tell_device(device, now, present=True)
         self.pump()
         self.arm(device_scope(link.index), self.engine.next_deadline(device_scope(link.index)))
         return device
@@ -397,11 +398,12 @@ class Driver(Waiters):
     def detach(self, index: int) -> None:
         """Stop driving a link; its neighbours go, and whoever waits for them gets :class:`DeviceGone`."""
         device = self.engine.devices[index]
-        self.engine.detach(index, self.clock())
+        now = self.clock()
+        self.engine.detach(index, now)
         self.names.pop(device.name, None)
         del self.links[index]
         self._find_hits()
-        self._tell_device(device, present=False)
+        self._tell_device(device, now, present=False)
         self.pump()
         self._end_packets(index)
         for place in [place for place in self._claiming if place[0] == index]:
@@ -441,7 +443,7 @@ class Driver(Waiters):
         device.flags = flags
         self._find_hits()
         if index in self.links and (device.name, device.up, device.carrier) != before:
-            self._tell_device(device, present=True)
+            self._tell_device(device, now, present=True)
         self.pump()
         if falls:
             self._end_probes(index, f"{device.name} is down")

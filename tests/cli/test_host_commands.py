@@ -386,6 +386,8 @@ def test_the_interface_goes_down_and_up_before_the_answer() -> None:
         host.records.clear()
         assert host.do("link down")["up"] is False
         assert [one["kind"] for one in host.records][:2] == ["link", "del"]
+        times = [one["time"] for one in host.records]
+        assert times == sorted(times)
         assert not here.link("v1").flags & 1
         host.records.clear()
         assert host.do("link up")["up"] is True
