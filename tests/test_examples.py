@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import trio
@@ -92,6 +93,43 @@ def test_a_proxy_answers_for_what_it_was_told_of_alone() -> None:
     ]
 
 
+def lives(svg: str) -> dict[str, list[tuple[str, float]]]:
+    """The rows of a picture: the states of each neighbour, and when it entered them."""
+    name = "{http://www.w3.org/2000/svg}"
+    return {
+        row.attrib["data-label"]: sorted(
+            (
+                (rect.attrib["data-state"], float(rect.attrib["data-start"]))
+                for rect in row.iter(f"{name}rect")
+                if "data-state" in rect.attrib
+            ),
+            key=lambda state: state[1],
+        )
+        for row in ElementTree.fromstring(svg).iter(f"{name}g")
+        if row.get("class") == "row"
+    }
+
+
+def test_a_timeline_shows_who_fell_silent_and_who_moved() -> None:
+    svg = "\n".join(run("timeline.py"))
+    found = lives(svg)
+    silent, mended = found["198.51.100.7 dev eth0"], found["198.51.100.8 dev eth0"]
+
+    assert [state for state, _ in silent[:6]] == [
+        "INCOMPLETE",
+        "REACHABLE",
+        "STALE",
+        "DELAY",
+        "PROBE",
+        "REACHABLE",
+    ]
+    failed = [begun for state, begun in silent if state == "FAILED"]
+    assert all(240 < begun < 425 for begun in failed) and failed
+    assert silent[-1][0] == mended[-1][0] == "STALE"
+    assert "FAILED" not in {state for state, _ in mended}
+    assert svg.count('data-mark="moved"') == 1
+
+
 def test_a_presence_detector_tells_who_comes_and_who_goes() -> None:
     came, (gone, back) = (lines := run("presence.py"))[:3], lines[3:]
     assert sorted(came) == [f"198.51.100.{number} is at 02:00:00:00:00:0{number}" for number in (7, 8, 9)]
@@ -146,9 +184,22 @@ def test_the_examples_work_on_a_real_link() -> None:
         line = watch.stdout.readline()
         watch.send_signal(signal.SIGINT)
         watch.communicate(timeout=20)
+
+        timeline = subprocess.Popen(
+            command("timeline.py", "eth0"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert timeline.stderr is not None
+        with peer.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+            wire.bind(("eth0", 0))
+            while not select.select([timeline.stderr], [], [], 0.1)[0]:
+                wire.send(announcement)
+        timeline.send_signal(signal.SIGINT)
+        svg, _ = timeline.communicate(timeout=20)
     here.close()
     assert line == f"198.51.100.7 dev eth0 lladdr {LLADDR} STALE\n"
     assert watch.returncode == 0
+    assert timeline.returncode == 0
+    assert [state for state, _ in lives(svg)["198.51.100.7 dev eth0"]] == ["STALE"]
 
 
 @contextmanager

@@ -10,16 +10,24 @@ from ..core.constants import nud_state_name
 from ..core.events import Change, DelNeighbour
 from ..plot import Mark, Row
 
-__all__ = ["MOST_LIVES", "MOST_MOMENTS", "MOST_ROWS", "Lives"]
+__all__ = ["MOST_LIVES", "MOST_MARKS", "MOST_ROWS", "MOST_STATES", "Lives"]
 
-MOST_LIVES: Final = 4096
+MOST_LIVES: Final = 1024
 """Neighbours whose lives are kept; of those that came later none is."""
 
 MOST_OTHERS: Final = 65536
 """Those of which is known that they were left out."""
 
-MOST_MOMENTS: Final = 512
-"""States, and marks of one kind, of one neighbour; when there are more, the shorter half of them goes."""
+MOST_STATES: Final = 512
+"""States of one neighbour; when there are more, the shorter half of them goes. A picture has some 800 pixels
+for them."""
+
+MOST_MARKS: Final = 128
+"""Marks of one kind of one neighbour; when there are more, every other one goes. Those that touch
+are drawn as one, so that there is room for no more."""
+
+MOST_LLADDRS: Final = 64
+"""Link-layer addresses of one neighbour that are remembered, the latest."""
 
 MOST_ROWS: Final = 60
 """Rows of the picture."""
@@ -40,14 +48,14 @@ class _Life:
     def enter(self, time: float, state: str | None) -> None:
         self.changes += 1
         self.states.append((time, state))
-        if len(self.states) > MOST_MOMENTS:
+        if len(self.states) > MOST_STATES:
             self.states = _longest(self.states)
             self.simplified = True
 
     def mark(self, mark: Mark) -> None:
         marks = self.marks.setdefault(mark.kind, [])
         marks.append(mark)
-        if len(marks) > MOST_MOMENTS:
+        if len(marks) > MOST_MARKS:
             del marks[1::2]
             self.simplified = True
 
@@ -55,11 +63,12 @@ class _Life:
 def _longest(states: list[tuple[float, str | None]]) -> list[tuple[float, str | None]]:
     """Leave out the shorter half of the states; each before lasts longer instead."""
     lengths = [until - begun for (begun, _), (until, _) in pairwise(states)]
-    limit = sorted(lengths)[len(lengths) // 2]
+    # Of equally long ones every other pair, so that what changes to and fro still does.
+    by_length = sorted(range(1, len(lengths)), key=lambda number: (-lengths[number], number // 2 % 2))
     kept = [states[0]]
-    for state, length in zip(states[1:-1], lengths[1:], strict=True):
-        if length > limit and state[1] != kept[-1][1]:
-            kept.append(state)
+    for number in sorted(by_length[: len(lengths) // 2]):
+        if states[number][1] != kept[-1][1]:
+            kept.append(states[number])
     return [*kept, states[-1]]
 
 
@@ -88,7 +97,7 @@ class Lives:
             if change.old_lladdr is not None:
                 life.changes += 1
                 life.mark(Mark(change.time, "moved", f"{change.old_lladdr} to {change.lladdr}"))
-            if len(life.lladdrs) > MOST_MOMENTS:
+            if len(life.lladdrs) > MOST_LLADDRS:
                 del life.lladdrs[next(iter(life.lladdrs))]
 
     def delete(self, event: DelNeighbour) -> None:
