@@ -31,13 +31,26 @@ async def _interruptible(command: str, task: Callable[[], Awaitable[int]]) -> in
             nursery.start_soon(_cancel_when_interrupted, interrupts, nursery.cancel_scope)
             try:
                 status = await task()
-            except InternalError:
-                raise
-            except (NeighioError, OSError) as error:
+            except Exception as raised:
+                error = _mendable(raised)
+                if error is None:
+                    raise
                 print(printable(f"neighio {command}: {explain(error)}"), file=sys.stderr)
                 status = UNUSABLE
             nursery.cancel_scope.cancel()
     return status
+
+
+def _mendable(raised: Exception) -> NeighioError | OSError | None:
+    """What the user is to be told of, None of a bug. From a command's own nurseries groups come."""
+    if isinstance(raised, ExceptionGroup):
+        found = [_mendable(one) for one in raised.exceptions]
+        return None if None in found else found[0]
+    return (
+        raised
+        if isinstance(raised, NeighioError | OSError) and not isinstance(raised, InternalError)
+        else None
+    )
 
 
 async def _cancel_when_interrupted(interrupts: AsyncIterator[int], scope: trio.CancelScope) -> None:

@@ -19,6 +19,7 @@ from neighio.kernel.requests import new_neighbour
 from neighio.testing import Here, Peer, connect, in_namespace
 from neighio.wire import arp
 
+from .looking import on_a_full_disk
 from .schemas import validate
 
 US, THEM, TOO = "02:00:00:00:00:01", "02:00:00:00:00:07", "02:00:00:00:00:08"
@@ -463,6 +464,12 @@ def test_it_ends_when_nobody_reads_any_more() -> None:
         command.stderr.close()
         command.wait(timeout=20)
     assert errors == ""
+
+
+@in_namespace
+def test_a_full_disk_is_told_in_one_line() -> None:
+    with link():
+        assert "No space left on device" in on_a_full_disk("resolve", "198.51.100.7", "-c", "2", "-i", "0")
 
 
 def on_a_terminal(**environment: str) -> str:
