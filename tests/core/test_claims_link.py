@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from math import inf
+from random import Random
 
 import pytest
 
-from neighio.core.constants import AF_INET, IFF_UP, NTF_PROXY, NUD_PERMANENT
+from neighio.address import format_ip
+from neighio.core.constants import AF_INET, AF_INET6, IFF_UP, NTF_PROXY, NUD_PERMANENT
 from neighio.errors import AdminError
-from neighio.testing.simulation import Simulation
+from neighio.testing.simulation import Pending, Simulation
 
 from . import test_claims_ipv4 as ipv4
 from . import test_claims_ipv6 as ipv6
@@ -208,3 +211,64 @@ def test_disabling_ipv6_takes_the_ipv6_addresses_and_their_detection_along(dev: 
     sim.run(60.0)
     assert [len(address.ip) for address in sim.device("va").addresses] == [4]
     assert sim.claim("va", ipv6.CLAIM, transmits=0).outcome is None
+
+
+# -- whatever happens
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_happens_to_the_link_what_is_wanted_is_had_in_the_end_and_nothing_else_is_left(
+    seed: int,
+) -> None:
+    chance = Random(seed)
+    sim = host(f"{US_LOCAL}/64", draw=None)
+    wire = link(sim)
+    addresses = ["198.51.100.1/24", "198.51.100.2/24", "203.0.113.1/25", "2001:db8::1/64", "2001:db8::2/64"]
+    wanted: dict[str, Pending] = {}
+
+    def want() -> None:
+        address = chance.choice(addresses)
+        disabled = ":" in address and sim.device("va").switches[AF_INET6]["disable_ipv6"]
+        if address not in wanted and not disabled:
+            wanted[address] = sim.claim("va", address, transmits=chance.choice([None, 0, 1]))
+
+    def give_back() -> None:
+        if wanted:
+            address = chance.choice(list(wanted))
+            del wanted[address]
+            assert sim.engine.release_address(1, packed(address.partition("/")[0]), sim.now)
+
+    def turn_ipv6(off: int) -> None:
+        sim.set("va", 6, disable_ipv6=off)
+        for address in [address for address in wanted if off and ":" in address]:
+            del wanted[address]
+
+    happenings: list[Callable[[], object]] = [
+        wire.set_down,
+        wire.set_up,
+        lambda: wire.change(flags=wire.flags | IFF_UP),
+        lambda: wire.set_carrier(False),
+        lambda: wire.set_carrier(True),
+        lambda: turn_ipv6(1),
+        lambda: turn_ipv6(0),
+        want,
+        want,
+        give_back,
+    ]
+    for _ in range(60):
+        chance.choice(happenings)()
+        sim.run(chance.choice([0.0, 0.1, 0.5, 1.0, 3.0, 7.0, 20.0]))
+    turn_ipv6(0)
+    wire.set_up()
+    wire.set_carrier(True)
+    sim.run(120.0)
+
+    assert all(pending.done and pending.outcome is None for pending in wanted.values())
+    had = {f"{format_ip(one.ip)}/{one.prefixlen}" for one in sim.device("va").addresses if one.proven}
+    assert had - {f"{US_LOCAL}/64"} == wanted.keys()
+    for address in wanted:
+        assert sim.device("va").node.route(packed(address.partition("/")[0])) is not None
+    while wanted:
+        give_back()
+    assert [one.ip for one in sim.device("va").addresses if one.ip != packed(US_LOCAL)] == []
+    assert sim.engine.claims.next_deadline(1) == inf
