@@ -13,7 +13,7 @@ import trio
 
 from ..address import Network, format_ip
 from ..core.device import parse_interface
-from ..errors import NeighioError
+from ..errors import DeviceGone, NeighioError
 from ..probe import Reply
 from ..sweep import Sweep, SweepProgress
 from ..table import NeighbourTable, open_table
@@ -115,6 +115,8 @@ class Scan:
         try:
             with self._progress:
                 failure = await self._work(table, plan)
+            if isinstance(failure, DeviceGone) and not device.present:
+                failure = DeviceGone(f"{device.name} was removed")
             interrupted = False
         finally:
             self._tally.seconds = trio.current_time() - began

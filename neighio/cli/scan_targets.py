@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
@@ -98,11 +97,8 @@ def read_file(name: str) -> list[str]:
         InvalidAddress: it cannot be read.
     """
     try:
-        if name == "-":
-            text = sys.stdin.buffer.read()
-        else:
-            with open(name, "rb") as file:
-                text = file.read()
+        with open(0 if name == "-" else name, "rb", closefd=name != "-") as file:
+            text = file.read()
     except OSError as error:
         raise InvalidAddress(f"file: {name}: {error.strerror}") from None
     lines = text.decode("utf-8", "backslashreplace").splitlines()

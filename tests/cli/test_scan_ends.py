@@ -190,7 +190,7 @@ def test_ctrl_c_ends_it_with_what_it_has() -> None:
 
 @in_namespace
 def test_a_device_that_goes_down_or_away_ends_it_with_what_it_has() -> None:
-    for how, why in {"down": "eth0 is down", "away": "dev eth0"}.items():
+    for how, why in {"down": "eth0 is down", "away": "eth0 was removed"}.items():
         with link(*HOSTS) as (here, _):
             with subprocess.Popen(
                 [*COMMAND, "198.51.100.0/24", *SLOW, "--json"],
