@@ -374,6 +374,12 @@ def test_behind_a_tap_device_it_is_the_kernels_neighbour() -> None:
 
 
 @in_namespace
+def test_json_is_what_every_command_calls_it() -> None:
+    with link(), Running(*ADDRESSES, "--json") as host:
+        assert host.record()["kind"] == "ready"
+
+
+@in_namespace
 def test_each_way_to_end_it_has_its_status() -> None:
     ways: list[tuple[str, int | None, int]] = [
         ("", None, 0),

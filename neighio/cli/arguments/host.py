@@ -12,9 +12,10 @@ __all__ = ["add_host"]
 _HELP: Final = """\
 Be a host in user space, in the foreground: a peer, and a device under test.
 
-It has addresses of its own, which it detects to be nobody else's before use, answers for, and pings with the
-rest of the link through Linux's neighbour table. Of the interface it takes the frames alone: the kernel
-need not have an address there. With --tap the kernel's interface is the other end of the link."""
+It has addresses of its own: it makes sure that they are nobody else's before it uses them, answers for them
+and to pings, and knows the rest of the link by Linux's neighbour table. Of the interface it takes the frames
+alone: the kernel need not have an address there. With --tap the kernel's interface is the other end of the
+link."""
 
 _MORE: Final = """\
 examples:
@@ -92,4 +93,10 @@ def add_host(commands: Commands) -> None:
         help="a parameter or a switch, as ipv4.base_reachable_time=2; repeated",
     )
     host.add_argument("--monitor", choices=["text", "json"], help="print each change of the table")
+    host.add_argument(
+        "-v", "--verbose", action="store_true", help="tell each transition on standard error, silent ones too"
+    )
+    host.add_argument(
+        "-j", "--json", action="store_const", const="json", dest="monitor", help="the same as --monitor json"
+    )
     add_watched(host)
