@@ -19,6 +19,7 @@ still one that ``neighio`` takes; and that some page shows it. What the commands
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -65,6 +66,8 @@ class Session:
     """Of its record: COMMAND, or COMMAND-ASPECT."""
     lines: tuple[str | Line, ...]
     """Shell lines (bash), in order. A string is one that ends."""
+    before: tuple[str, ...] = ()
+    """Shell lines that are run first; they are not shown."""
     behind: tuple[str, ...] = ()
     """Shell lines that go on, from before the first line until after the last one; they are not shown."""
     prepare: Callable[[Here, Peer], None] | None = None
@@ -89,6 +92,35 @@ def _have_twice(here: Here, peer: Peer) -> None:
     _take_over(here, peer)
     peer.add_address("eth0", "198.51.100.10/24")
     here.sysctl("net/ipv4/conf/eth0/drop_gratuitous_arp", 1)
+
+
+CAPTURE: Final = """
+from scapy.layers.l2 import ARP, Ether
+from scapy.utils import wrpcap
+
+ONE, SEVEN, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:07", "02:00:00:00:00:17"
+
+def request(time, mac, ip, target):
+    frame = Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=mac, psrc=ip, pdst=target)
+    frame.time = time
+    return frame
+
+def reply(time, mac, ip, to, target):
+    frame = Ether(src=mac, dst=to) / ARP(op=2, hwsrc=mac, psrc=ip, hwdst=to, pdst=target)
+    frame.time = time
+    return frame
+
+began = 1767261600
+frames = [
+    request(began, ONE, "198.51.100.1", "198.51.100.7"),
+    reply(began + 0.0004, SEVEN, "198.51.100.7", ONE, "198.51.100.1"),
+    request(began + 300, ONE, "198.51.100.1", "198.51.100.7"),
+    reply(began + 300.0004, SEVEN, "198.51.100.7", ONE, "198.51.100.1"),
+    request(began + 900, OTHER, "198.51.100.7", "198.51.100.7"),
+]
+wrpcap("office.pcap", frames)
+"""
+"""What makes a capture: an address that is asked for, and that somebody else then takes over."""
 
 
 SESSIONS: Final = (
@@ -142,6 +174,32 @@ SESSIONS: Final = (
         behind=(f"mkfifo commands; sleep 99 > commands & exec {HOST} --control < commands",),
     ),
     Session(
+        "top",
+        ("neighio top --kernel --once",),
+        before=(
+            "echo > /dev/udp/198.51.100.7/9; echo > /dev/udp/2001:db8::7/9; ip neigh add 198.51.100.9 "
+            "lladdr 02:00:00:00:00:09 dev eth0",
+        ),
+    ),
+    Session(
+        "watch",
+        (
+            Line(
+                "neighio watch --db lan.db -I eth0",
+                ("echo > /dev/udp/198.51.100.7/9", "neighio announce 198.51.100.10 --verify"),
+            ),
+        ),
+        prepare=_have_twice,
+    ),
+    Session(
+        "history",
+        ("neighio history --db lan.db 198.51.100.7", "neighio history --db lan.db 02:00:00:00:00:07 --json"),
+        before=(
+            "timeout -s INT 4 neighio watch --db lan.db -I eth0 & "
+            "sleep 2; echo > /dev/udp/198.51.100.7/9; wait",
+        ),
+    ),
+    Session(
         "announce",
         (
             "neighio announce 198.51.100.10 2001:db8::10 --both -c 2",
@@ -159,6 +217,12 @@ SESSIONS: Final = (
     ),
     Session("doctor", ("neighio doctor -I eth0; echo $?",)),
     Session("doctor-twice", ("neighio doctor -I eth0 --quiet; echo $?",), prepare=_have_twice),
+    Session(
+        "replay",
+        ("neighio replay office.pcap", "neighio replay office.pcap --as 198.51.100.1/24 --trace"),
+        before=(f"{sys.executable} -c {shlex.quote(CAPTURE)}",),
+    ),
+    Session("demo", ("neighio demo",)),
     Session(
         "host",
         (
@@ -219,6 +283,8 @@ def record(session: Session) -> None:
             session.prepare(here, peer)
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="neighio")))
         shell = Shell(place)
+        for line in session.before:
+            shell.type(line)
         for line in session.behind:
             stack.enter_context(shell.going_on(line))
             time.sleep(SETTLE_SECONDS)
