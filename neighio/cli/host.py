@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from argparse import Namespace
 
@@ -11,6 +12,7 @@ from .host_life import Host
 from .host_options import HostOptions
 from .output import printable
 from .running import run
+from .verbose import tell_log
 
 __all__ = ["host"]
 
@@ -22,4 +24,6 @@ def host(arguments: Namespace) -> int:
     except (ValueError, NeighioError) as error:
         print(printable(f"neighio host: {error}"), file=sys.stderr)
         return UNUSABLE
+    if arguments.verbose:
+        tell_log(logging.DEBUG)
     return run("host", Host(options).run)
