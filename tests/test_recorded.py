@@ -5,6 +5,7 @@ tools/record_commands.py records them. Their figures are not compared.
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 import sys
@@ -80,6 +81,21 @@ def test_every_record_is_of_a_session_and_shown_on_a_page() -> None:
     assert sorted(names) == sorted(path.stem for path in PAGES.glob("*.txt"))
     pages = "".join(path.read_text(encoding="utf-8") for path in PAGES.glob("*.rst"))
     assert [name for name in names if f".. literalinclude:: {name}.txt\n" not in pages] == []
+
+
+def test_every_command_has_a_page_with_its_help() -> None:
+    named = next(
+        action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in PAGES.glob("*.rst")}
+    assert set(pages) == {*named.choices, "index"}
+    assert [name for name in named.choices if f".. command-help:: {name}\n" not in pages[name]] == []
+
+
+def test_every_schema_of_a_commands_objects_is_shown_on_its_page() -> None:
+    shown = "".join(path.read_text(encoding="utf-8") for path in PAGES.glob("*.rst"))
+    schemas = [path.stem for path in (ROOT / "docs" / "schemas").glob("*.json") if path.stem != "common"]
+    assert [name for name in sorted(schemas) if f".. schema:: {name}\n" not in shown] == []
 
 
 @pytest.mark.parametrize(
