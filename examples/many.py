@@ -24,7 +24,7 @@ NETWORK = "198.18.0.0/22"
 
 def practice() -> neighio.Device:
     """Return a device in memory, at whose other end one station has every third address."""
-    segment = Segment(trio.current_time, delay=0.25)
+    segment = Segment(trio.current_time, delay=1.0)
     ScriptedPeer(segment, "02:00:00:00:00:07", list(ipaddress.IPv4Network(NETWORK))[::3])
     return neighio.Device(segment.attach("02:00:00:00:00:01", name="eth0"), addresses=["198.19.255.1/15"])
 
@@ -34,10 +34,10 @@ async def main() -> None:
         sys.exit(f"usage: {sys.argv[0]} [DEVICE NETWORK]")
     device, network = sys.argv[1:3] if len(sys.argv) > 1 else (practice(), NETWORK)
     outcomes: Counter[str] = Counter()
-    async with neighio.open_table(device, parameters={"retrans_time": 0.3}) as table:
+    async with neighio.open_table(device, parameters={"retrans_time": 0.6}) as table:
         async with trio.open_nursery() as nursery:
             for number, ip in enumerate(islice(ipaddress.IPv4Network(network).hosts(), 1000)):
-                nursery.start_soon(resolve, table, str(ip), 0.2 if number % 2 else inf, outcomes)
+                nursery.start_soon(resolve, table, str(ip), 0.5 if number % 2 else inf, outcomes)
             await trio.sleep(0.01)
             print(f"waiting: {table.statistics().tasks_waiting}")
         print(", ".join(f"{what}: {count}" for what, count in sorted(outcomes.items())))
