@@ -110,7 +110,7 @@ class Report:
         if self._form == "json":
             self._json(map(self._found_record, replies))
             return
-        # Of many thousand answers this counts: no attributes, no str(lladdr), and no f-string, which takes 0.39
+        # Of many thousand answers this counts: no attributes, no str(lladdr), no f-string: it takes 0.39
         # microseconds where "%" takes 0.22.
         if self._form == "quiet":
             columns = f"%-{self._width}s  %s"
