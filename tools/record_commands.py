@@ -123,6 +123,18 @@ wrpcap("office.pcap", frames)
 """What makes a capture: an address that is asked for, and that somebody else then takes over."""
 
 
+def _watch_ourselves(here: Here, peer: Peer) -> None:
+    """Both ends of another link are here: who speaks at v2 is heard at v1, which is 203.0.113.1."""
+    connect(here, here, "v1", "v2", lladdr="00:00:5e:00:53:01", far_lladdr="00:00:5e:00:53:02")
+    here.add_address("v1", "203.0.113.1/24")
+
+
+def _heard_at(mac: str, ip: str, command: str) -> str:
+    """Be a host at the other end of that link for a moment, and do something."""
+    host = f"neighio host --dev v2 --mac {mac} --address {ip}/24 --no-dad"
+    return f"(echo {command}; sleep 0.3) | {host}"
+
+
 SESSIONS: Final = (
     Session(
         "scan",
@@ -190,6 +202,23 @@ SESSIONS: Final = (
             ),
         ),
         prepare=_have_twice,
+    ),
+    Session(
+        "watch-incidents",
+        (
+            Line(
+                "neighio watch --db lan.db -I v1",
+                meanwhile=(
+                    _heard_at("00:00:5e:00:53:07", "203.0.113.7", "announce 203.0.113.7"),
+                    _heard_at("00:00:5e:00:01:09", "203.0.113.254", "announce 203.0.113.254"),
+                    _heard_at("00:00:5e:00:53:08", "203.0.113.7", "announce 203.0.113.7"),
+                    # The first one has not gone.
+                    _heard_at("00:00:5e:00:53:07", "203.0.113.7", "use 203.0.113.8"),
+                ),
+            ),
+            "neighio history --db lan.db 203.0.113.7",
+        ),
+        prepare=_watch_ourselves,
     ),
     Session(
         "history",
