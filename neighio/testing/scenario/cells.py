@@ -201,6 +201,14 @@ TABLES: Final = (
         ),
     ),
     CellTable(
+        "1.4 Entries for others",
+        (
+            *_cells("1.4", ("added twice", "flags overwritten", "NLM_F_CREATE not needed")),
+            *_cells("1.4", ("MANAGED refused", "delete, ENOENT", "beside an entry")),
+            *_cells("1.4", ("removed by ifdown", "carrier lost", "permanent, carrier lost")),
+        ),
+    ),
+    CellTable(
         "7 Answers for others",
         (
             *_cells("7 ARP proxy,", ("proxy_arp_pvlan", "proxy_arp_pvlan, routed", "no route", "host")),
@@ -210,12 +218,43 @@ TABLES: Final = (
             *_cells("7 ND proxy,", ("host", "proxy_ndp 0", "delayed")),
         ),
     ),
+    CellTable(
+        "8.1 ARP messages: which are heard, which are answered",
+        (
+            *_cells("8.1 answer", ("", "to unicast", "to a group", "to the sender named", "of a router")),
+            *_cells("8.1 answer,", ("sender's address not validated", "target's address ignored")),
+            *_cells("8.1 answer,", ("nothing new", "another address", "packets waiting", "arp_accept")),
+            *_cells("8.1 answer, sender", ("off the link", "routed", "the broadcast address")),
+            *_cells("8.1 answer,", ("each own address", "address added", "link-layer address changed")),
+            *_cells("8.1 no answer,", ("broadcast address", "network address", "0.0.0.0")),
+            *_cells("8.1 no answer,", ("another's address", "address removed", "packets waiting")),
+            "8.1 no answer to a reply",
+            *_cells("8.1", ("answer, arp_filter", "no answer, arp_filter", "answer to 0.0.0.0, arp_filter")),
+            *_cells("8.1 sender", ("0.0.0.0", "our own address", "multicast", "loopback", "255.255.255.255")),
+            *_cells("8.1 target", ("multicast", "loopback", "loopback, route_localnet")),
+            *_cells("8.1 L2 destination", ("of another host", "multicast")),
+            *_cells(
+                "8.1", ("sender 0.0.0.0, arp_ignore", "drop_gratuitous_arp", "drop_gratuitous_arp others")
+            ),
+        ),
+    ),
     CellTable("8.2 arp_ignore", _cells("8.2 arp_ignore", tuple("012348"))),
     CellTable(
         "8.3 The source of a request",
         (
             *_cells("8.3 arp_announce", tuple("012"), ("packet", "no packet")),
             *_cells("8.3 select", ("in a subnet", "off subnet", "no address")),
+        ),
+    ),
+    CellTable(
+        "8.4 Requests for others' addresses",
+        (
+            *_cells("8.4 proxy_arp, same device", ("", ", routed")),
+            *_cells("8.4 pvlan,", ("sender 0.0.0.0", "broadcast address", "own address", "reply")),
+            *_cells("8.4 pvlan, requester", ("STALE", "REACHABLE", "PERMANENT", "INCOMPLETE")),
+            *_cells("8.4 pvlan,", ("target known", "arp_ignore", "arp_filter")),
+            *_cells("8.4 pvlan,", ("switched off", "forwarding switched off")),
+            "8.4 entry, same device, routed",
         ),
     ),
     CellTable(
@@ -234,7 +273,12 @@ TABLES: Final = (
     ),
     CellTable(
         "8.7 arp_notify",
-        _cells("8.7 arp_notify", ("0", "1, link-layer address changed", "1, device up")),
+        (
+            *_cells("8.7 arp_notify", ("0", "1, link-layer address changed", "1, device up")),
+            *_cells("8.7 arp_notify", ("and ndisc_notify", "alone")),
+            *_cells("8.7 arp_notify,", ("nothing changed", "twice", "no address", "switched on")),
+            *_cells("8.7 arp_notify,", ("address added", "address removed", "neighbours")),
+        ),
     ),
     CellTable(
         "9.1 Messages that are dropped",
@@ -256,6 +300,7 @@ TABLES: Final = (
             *_cells("9.2", ("not to the group of the target", "own source", "link-local")),
             *_cells("9.2 source off the link,", ("no route", "routed")),
             *_cells("9.2 address", ("added", "removed")),
+            "9.2 unicast to a proxied target",
         ),
     ),
     CellTable(
@@ -264,7 +309,9 @@ TABLES: Final = (
             *_cells("9.3 answer to", ("multicast", "unicast", "source ::")),
             *_cells("9.3", ("R is forwarding", "force_tllao", "ndisc_tclass")),
             *_cells("9.3 proxy answer", ("to multicast", "to source ::")),
-            *_cells("9.3 proxy answer,", ("router", "source")),
+            *_cells("9.3 proxy answer,", ("router", "source", "own address", "no SLLAO", "force_tllao")),
+            "9.3 proxy answer to unicast",
+            *_cells("9.3 requester", ("absent", *_STATES)),
         ),
     ),
     CellTable(
@@ -278,6 +325,7 @@ TABLES: Final = (
     CellTable(
         "9.5 Neighbour advertisements that we hear",
         (
+            "9.5 proxied target",
             *_cells("9.5", ("truncated", "multicast target", "own target", "source does not matter")),
             *_cells("9.5", ("solicited", "unsolicited"), "to a group"),
             *_cells("9.5", ("drop_unsolicited_na", "drop_unicast_in_l2_multicast")),
@@ -308,6 +356,7 @@ TABLES: Final = (
         (
             *_cells("9.7 ndisc_notify 1,", ("link-layer address changed", "router", "device up")),
             "9.7 ndisc_notify 0",
+            *_cells("9.7 ndisc_notify", ("alone", ", ndisc_tclass")),
         ),
     ),
     CellTable("10.1 Life cycles", (*_cells("10.1", tuple("ABCDEFGHIJ")), "10.1 G IPv6")),
