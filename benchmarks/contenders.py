@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -77,14 +76,9 @@ def _as_nmap(count: int) -> Callable[[str], bool]:
 # -- scans
 
 
-def _our_scan(network: str, tries: int, interval: float) -> tuple[list[str], str]:
-    """The command line's scan where there is one, else the same through the public API; and which it was."""
-    command = [sys.executable, "-m", "neighio", "scan"]
-    done = subprocess.run([*command, "--help"], capture_output=True, check=False, cwd=ROOT)
-    if done.returncode == 0:
-        options = ["--dev", stage.NEAR, "--rate", "max", "--tries", str(tries), "--interval", str(interval)]
-        return [*command, network, *options], "as `neighio scan`."
-    return _script("scan", network, stage.NEAR, tries, interval), "a program of ten lines around table.sweep."
+def _our_scan(network: str, tries: int, interval: float) -> list[str]:
+    options = ["--dev", stage.NEAR, "--rate", "max", "--tries", str(tries), "--interval", str(interval)]
+    return [sys.executable, "-m", "neighio", "scan", network, *options]
 
 
 def _scans(
@@ -92,7 +86,7 @@ def _scans(
 ) -> list[Contender]:
     """Everybody who scans, at full rate."""
     expected = _answered(count)
-    ours, which = _our_scan(network, tries, interval)
+    ours = _our_scan(network, tries, interval)
     arp_scan = ["arp-scan", "-I", stage.NEAR, "-B", "1000M", f"--retry={tries}", "-q", "-x", network]
     nmap = ["nmap", "-sn", "-PR", "-n", "-e", stage.NEAR, "--max-retries", str(tries - 1), network]
 
@@ -100,7 +94,7 @@ def _scans(
         return whole_process(command, key, expected=judge, rss=rss)
 
     return [
-        Contender(OURS, whole(ours), which),
+        Contender(OURS, whole(ours), "as `neighio scan`."),
         Contender(
             "scapy",
             _if(
