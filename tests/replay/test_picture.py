@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 from neighio.address import LinkAddress
 from neighio.core.constants import AF_INET, NUD_PROBE, NUD_REACHABLE, NUD_STALE
@@ -10,6 +11,7 @@ from neighio.core.events import Change
 from neighio.plot import Mark, draw
 from neighio.replay.picture import MOST_LIVES, MOST_MARKS, MOST_ROWS, MOST_STATES, Lives
 
+from .office import PICTURE, draw_office
 from .recording import ip4, mac
 
 
@@ -89,3 +91,10 @@ def test_who_was_never_in_the_table_has_no_row() -> None:
     lives.mark("eth0", ip4(7), Mark(0.0, "asked"))
 
     assert lives.rows() == []
+
+
+def test_the_picture_of_the_documentation_is_what_is_drawn(tmp_path: Path) -> None:
+    drawn = tmp_path / "office.svg"
+    draw_office(drawn)
+
+    assert drawn.read_text(encoding="utf-8") == PICTURE.read_text(encoding="utf-8")
