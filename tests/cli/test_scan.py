@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import errno
+import socket
+import subprocess
+import sys
+import threading
 
 from neighio.address import parse_ip
 from neighio.cli.scan_all_nodes import AllNodes
 from neighio.testing import connect, in_namespace
+from neighio.wire.icmp import ICMPV6_ECHO_REPLY, ICMPV6_ECHO_REQUEST
 
 from .scanning import (
     HOSTS,
@@ -148,6 +153,28 @@ def test_nobody_answers_an_echo_to_all_nodes() -> None:
 
 
 @in_namespace
+def test_an_echo_that_answers_somebody_else_finds_nobody() -> None:
+    with link(ipv6=["fe80::7"]) as (_, peer):
+        peer.sysctl("net/ipv6/icmp/echo_ignore_multicast", 1)
+        with peer.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as wire:
+
+            def answer() -> None:
+                for _ in range(2):
+                    while (request := wire.recvfrom(2048))[0][0] != ICMPV6_ECHO_REQUEST:
+                        pass
+                    message, sender = request
+                    head, body = bytes([ICMPV6_ECHO_REPLY, 0, 0, 0]), message[4:]
+                    for other in (bytes([body[0] ^ 1]) + body[1:], body[:-1], body + b"x", body[:2]):
+                        wire.sendto(head + other, sender)
+
+            station = threading.Thread(target=answer)
+            station.start()
+            status, found = scan_json("-l", "-6", *QUICK)
+            station.join()
+    assert (status, who(found), found[-1]["requests"]) == (1, [], 2)
+
+
+@in_namespace
 async def test_that_all_nodes_cannot_be_asked_is_remembered() -> None:
     with link(ipv6=["fe80::7"]) as (here, _):
         index, ours = here.link("eth0").index, parse_ip("fe80::1")[0]
@@ -215,3 +242,27 @@ def test_vendors_and_locally_administered_addresses_are_named() -> None:
         vendors = {one["lladdr"]: (one["local"], one["vendor"]) for one in of_kind(found, "found")}
         assert vendors[TOO] == (True, None)
         assert vendors[THEM][0] is False and "Cisco" in vendors[THEM][1]
+
+
+WITHOUT_VENDORS = """
+import sys
+sys.modules["aiooui"] = None
+from neighio.cli import main, vendors
+vendors.load_vendors.__defaults__ = ((),)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@in_namespace
+def test_that_no_vendors_are_known_is_said_once() -> None:
+    with link(*HOSTS[:2]):
+        words = ["198.51.100.10-11", "--vendor", *QUICK]
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_VENDORS, "scan", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
+    assert done.stderr.startswith("neighio scan: vendor: there is no list") and done.stderr.count("\n") == 1
+    assert "unknown" not in done.stdout
