@@ -24,7 +24,7 @@ NETWORK = "198.18.0.0/22"
 
 def practice() -> neighio.Device:
     """Return a device in memory, at whose other end one station has every third address."""
-    segment = Segment(trio.current_time, delay=1.0)
+    segment = Segment(trio.current_time, delay=0.5)
     ScriptedPeer(segment, "02:00:00:00:00:07", list(ipaddress.IPv4Network(NETWORK))[::3])
     return neighio.Device(segment.attach("02:00:00:00:00:01", name="eth0"), addresses=["198.19.255.1/15"])
 
