@@ -21,8 +21,9 @@ packets, what reached it is what the table hears. No answer is in the capture to
 ask: an entry that only the table would have probed rests at STALE. Give an address with its prefix length
 (198.51.100.1/24) where it is known: packets to that prefix then go to neighbours of whom nobody tells.
 
-Each VLAN is a link of its own ("eth0.10"; "link.10" where the capture names no interface). Captures are
-read with scapy: pip install 'neighio[scapy]'."""
+Each interface and each VLAN is a link of its own ("eth0.10"; "link.10" where the capture names no
+interface). On links without link-layer addresses (tunnels) a station is known by its IP address alone.
+Captures are read with scapy: pip install 'neighio[scapy]'."""
 
 _MORE: Final = """\
 examples:
@@ -61,8 +62,8 @@ one JSON object a line, of these kinds:
              clock was), anomalies (how many of each), station (null, or unknown_hops, known_before,
              unasked, refused), error (null, or why it ends with status 2)
 
-exit status: 0 done, 2 usage, or a capture that cannot be read (to its end), or a picture that cannot be
-written, 130 interrupted"""
+exit status: 0 done; 2 usage, or a capture that cannot be read (to its end), or a picture or the output
+that cannot be written; 130 interrupted. What there is until then is told, and drawn."""
 
 
 def add_replay(commands: Commands) -> None:
