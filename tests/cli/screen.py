@@ -180,6 +180,12 @@ class Person:
         self.is_restored()
         return self.process.returncode
 
+    def hang_up(self) -> int:
+        """Close the window; return the exit status."""
+        os.close(self.master)
+        self.master = os.open(os.devnull, os.O_RDONLY)
+        return self.process.wait(SECONDS)
+
     def is_restored(self) -> None:
         """The terminal has its settings, its usual screen, its cursor and its way to wrap."""
         assert termios.tcgetattr(self.slave) == self.before

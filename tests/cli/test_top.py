@@ -292,6 +292,12 @@ def test_however_it_ends_the_terminal_is_as_it_was(
         assert person.end() == status
 
 
+def test_it_ends_with_its_terminal(tmp_path: Path) -> None:
+    with pretending(tmp_path / "x.sock", A_FEW) as path, Person("top", "--control", path) as person:
+        person.shows("50 of 50 shown")
+        assert person.hang_up() in (0, 2)
+
+
 @in_namespace
 def test_when_the_instance_ends_that_is_said_on_the_usual_screen() -> None:
     with link(), Running(*ADDRESSES, "--control", "x.sock") as host:

@@ -169,6 +169,8 @@ def test_what_is_frozen_stands_still_and_what_thawed_goes_on() -> None:
         neighbours.refresh(entry("198.51.100.8", used=1.0), 102.0)
     neighbours.hear(told("del", "198.51.100.9"), 101.0)
     neighbours.hear(told("new", "198.51.100.10"), 101.0)
+    # However long it stands still, nothing piles up.
+    assert not neighbours.touched
     still = settled(frozen, column=BY["changes"])
     assert addresses(still) == ["198.51.100.7", "198.51.100.8", "198.51.100.9"]
     assert [(each.state, each.changes, each.used) for each in still.window(0, 9, descending=False)] == [

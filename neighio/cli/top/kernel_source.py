@@ -39,6 +39,8 @@ class KernelSource:
         self._netlink = netlink
         self._kernel = KernelNeighbours(netlink)
         self._next = 0.0
+        # Of whom something was told since the last reading began.
+        self._heard: set[tuple[str, str]] = set()
 
     async def follow(self, neighbours: Neighbours, told: Callable[[], None]) -> None:
         """See :meth:`Source.follow`."""
@@ -54,6 +56,7 @@ class KernelSource:
                     neighbours.losses += 1
                     self._next = 0.0
                 else:
+                    self._heard.add((record["address"], record["device"]))
                     neighbours.hear(record, trio.current_time())
 
     async def refresh(self, neighbours: Neighbours, seen: Sequence[Entry], *, all_ages: bool) -> None:
@@ -69,7 +72,7 @@ class KernelSource:
 
     async def _read(self, neighbours: Neighbours) -> None:
         begun = trio.current_time()
-        neighbours.heard.clear()
+        self._heard.clear()
         before = set(neighbours.entries)
         for number, record in enumerate(await self._kernel.entries()):
             if number % STEP == 0:
@@ -77,9 +80,9 @@ class KernelSource:
             place = record["address"], record["device"]
             before.discard(place)
             # What was told of meanwhile may be newer than what was read.
-            if place not in neighbours.heard:
+            if place not in self._heard:
                 neighbours.show(record, trio.current_time())
-        for place in before - neighbours.heard:
+        for place in before - self._heard:
             neighbours.forget(place)
         now = trio.current_time()
         self._next = now + SHARE * (now - begun)

@@ -108,7 +108,6 @@ class Neighbours:
         states: how many there are in each state.
         touched: entries that came, went or changed since somebody cleared it.
         whole: whether the entries that there were at the beginning have all been told of.
-        heard: the places of which changes were told since somebody cleared it.
         fills: by family, how full the caches are.
         rates: by family, look-ups, hits and failed resolutions a second.
         losses: how often more happened than could be told of, so that all had to be shown anew.
@@ -119,7 +118,6 @@ class Neighbours:
         self.states: dict[str, int] = dict.fromkeys(STATES, 0)
         self.touched: set[Entry] = set()
         self.whole: bool = False
-        self.heard: set[Place] = set()
         self.fills: dict[int, Fill] = {}
         self.rates: dict[int, tuple[float, float, float]] = {}
         self.losses: int = 0
@@ -131,7 +129,8 @@ class Neighbours:
         """Return what is known now, which does not change any more, until :meth:`thaw`.
 
         The two share their entries; one that changes has a new object here. To copy all of 100,000 would
-        take half a second.
+        take half a second. What changes meanwhile is not in :attr:`touched`: an order of these entries has to
+        be renewed before it is used again.
         """
         found = Neighbours()
         found.entries, found.states = dict(self.entries), dict(self.states)
@@ -146,11 +145,11 @@ class Neighbours:
 
     def _change(self, entry: Entry) -> Entry:
         """The object of an entry that is there and changes."""
-        if self._own is not None and entry not in self._own:
+        if self._own is None:
+            self.touched.add(entry)
+        elif entry not in self._own:
             entry = self.entries[entry.name] = copy(entry)
-            entry.placed = None
             self._own.add(entry)
-        self.touched.add(entry)
         return entry
 
     # -- what is told
@@ -174,22 +173,22 @@ class Neighbours:
     def hear(self, record: Record, when: float) -> None:
         """Take what happened: a record of the kind "new", "del", "change" or another, which says nothing of
         what is there."""
-        place = record["address"], record["device"]
         kind = record["kind"]
         if kind == "del":
-            self.heard.add(place)
-            self.forget(place)
+            self.forget((record["address"], record["device"]))
         elif kind in ("new", "change"):
-            self.heard.add(place)
             self._take(record, when, record.get("stimulus"))
 
     def forget(self, place: Place) -> None:
         """Take an entry out, if it is there."""
-        entry = self.entries.pop(place, None)
+        entry = self.entries.get(place)
         if entry is not None:
+            entry = self._change(entry)
             entry.gone = True
             self.states[entry.state] -= 1
-            self.touched.add(entry)
+            del self.entries[place]
+            if self._own is not None:
+                self._own.remove(entry)
 
     def fill(self, family: int, fill: Fill, now: float) -> None:
         """Take how full a family's cache is, and how much it was used since the last time."""
@@ -217,6 +216,7 @@ class Neighbours:
         if entry is None:
             entry = self.entries[place] = Entry(*place)
             self.states[state] += 1
+            (self.touched if self._own is None else self._own).add(entry)
             if "old_state" in record:
                 # It was there, but nobody is told of an entry that is made and not used.
                 self._note(entry, when, record["old_state"], "", stimulus, state, lladdr)
@@ -230,7 +230,6 @@ class Neighbours:
         # A transition alone does not tell of it.
         entry.probes = record.get("probes", entry.probes)
         entry.text = f"{entry.address} {entry.device} {lladdr} {state} {' '.join(flags)}".lower()
-        self.touched.add(entry)
         return entry
 
     def _note(

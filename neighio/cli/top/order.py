@@ -16,8 +16,8 @@ HIDDEN: Final = frozenset({"NONE", "NOARP"})
 """What ``ip neigh show`` does not show, either."""
 
 FEW: Final = 512
-"""Up to so many entries are put into their places one by one; of more, all are sorted anew. At 100,000
-entries one by one takes 25 us each, and sorting some 0.2 s."""
+"""Up to so many entries are put into their places one by one; of more, all are sorted anew. Among
+100,000 one takes some 40 us, and to sort them all 50 ms."""
 
 _placed: Final = attrgetter("placed")
 _RANKS: Final = {state: rank for rank, state in enumerate(STATES)}

@@ -143,7 +143,7 @@ class Top:
                 nursery.start_soon(self._guard, self._read_keys, terminal)
                 nursery.start_soon(self._guard, self._write, terminal)
                 nursery.start_soon(self._guard, self._hear_signals, signals, terminal)
-                await self._draw(terminal, Pen(title))
+                await self._guard(self._draw, terminal, Pen(title))
                 self._scope.cancel()
 
     async def _guard(self, task: Callable[..., Awaitable[None]], *arguments: object) -> None:

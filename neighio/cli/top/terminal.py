@@ -93,12 +93,16 @@ class Terminal:
         # Not to be had on every system; where it is not, there is no terminal of this kind.
         import termios
 
-        found = termios.tcgetattr(self._keyboard)
-        if self._saved is None:
-            self._saved = [*found[:6], list(found[6])]
-        found[3] &= ~(termios.ICANON | termios.ECHO)
-        found[6][termios.VMIN], found[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(self._keyboard, termios.TCSANOW, found)
+        try:
+            found = termios.tcgetattr(self._keyboard)
+            if self._saved is None:
+                self._saved = [*found[:6], list(found[6])]
+            found[3] &= ~(termios.ICANON | termios.ECHO)
+            found[6][termios.VMIN], found[6][termios.VTIME] = 1, 0
+            termios.tcsetattr(self._keyboard, termios.TCSANOW, found)
+        except termios.error as error:
+            # It has gone. This is no OSError of its own.
+            raise OSError(*error.args) from None
 
     async def leave(self) -> None:
         """Give the terminal back as it was, as far as it takes that in a second."""
