@@ -14,6 +14,7 @@ from neighio.testing.scenario.host import why_not_on_host
 from neighio.testing.scenario.host_process import HostEnded, HostProcess
 from neighio.testing.scenario.model import Set, Step
 from neighio.testing.scenario.nodes import Nodes
+from neighio.testing.scenario.trace import Line
 from neighio.testing.scenario.watch import Watch
 
 LIFE = """\
@@ -74,12 +75,16 @@ def test_a_host_that_does_not_begin_is_a_difference_that_says_why(life: Scenario
 def test_what_a_host_cannot_be_asked_for_is_said(life: Scenario) -> None:
     assert why_not_on_host(life, Trace()) is None
     route = Step(1.0, model.RouteChange(True, "203.0.113.0/24", None), "", 1)
+    detected = Step(1.0, model.AddressChange(True, "2001:db8::7/64", detect=True), "", 1)
+    unnamed = Step(1.0, replace(_admin(life), state=0x104), "", 1)
     own = Step(1.0, replace(_admin(life), ip=bytes([198, 51, 100, 9])), "", 1)
     for scenario, like, reason in (
         (replace(life, managed=True), Trace(), "managed work"),
         (replace(life, collection=True), Trace(), "periodic collection"),
         (life, Trace(atomic=True), "before 7.0"),
         (replace(life, steps=(*life.steps, route)), Trace(), "routes"),
+        (replace(life, steps=(*life.steps, detected)), Trace(), "looks for duplicates"),
+        (replace(life, steps=(*life.steps, unnamed)), Trace(), "no name"),
         (replace(life, steps=(*life.steps, own)), Trace(), "an address of its own"),
     ):
         assert reason in str(why_not_on_host(scenario, like))
@@ -122,3 +127,16 @@ def test_a_draw_that_is_not_given_is_the_scenario_s(life: Scenario) -> None:
         life, steps=(), lasts=0.05, start=Set({"base_reachable_time": 1.0, "reachable_time": 1.25})
     )
     assert HostPlayer().play(quick).drawn == [1.25]
+
+
+def test_what_was_read_too_late_is_compared_apart(life: Scenario) -> None:
+    told = [
+        Line(0.1, "!", "198.51.100.2", "REACHABLE probes 1 refcnt 2"),
+        Line(0.1, ">", "198.51.100.2", "packet"),
+    ]
+    expected, swapped = Trace(lines=told), Trace(lines=told[::-1])
+    assert not compare(life, expected, swapped).identical
+    assert compare(life, expected, swapped, apart=True).identical
+    assert not compare(life, expected, Trace(lines=told[:1]), apart=True).identical
+    late = Trace(lines=[told[0], replace(told[1], time=0.9)])
+    assert not compare(life, expected, late, apart=True).identical

@@ -328,6 +328,7 @@ steps = []
         ('{ at = 0.5, link = "up down" }', "'up down': expected up or down"),
         ('{ at = 0.5, lladdr = "" }', "'': expected an Ethernet address"),
         ('{ at = 0.5, address = "add .9" }', "'.9': expected an address with its prefix length"),
+        ('{ at = 0.5, address = "add .9/24 dad" }', "and of IPv6 dad or optimistic"),
         ('{ at = 0.5, show = "" }', "'': expected IP addresses"),
         ("{ at = 0.5, set = { colour = 1 } }", "set: colour: no such parameter; expected one of"),
         ("{ at = 0.5, set = { interval_probe_time = 1 } }", "set: interval_probe_time: no such parameter"),

@@ -6,6 +6,7 @@ import errno
 from functools import partial
 from math import inf
 from typing import Final, Literal, TypeAlias
+from unittest.mock import patch
 
 from ...address import LinkAddress, format_ip, parse_network
 from ...core.constants import AF_INET, AF_INET6, NTF_PROXY
@@ -153,6 +154,8 @@ class _Stage:
                 self.link.set_carrier(on)
             case model.Lladdr(lladdr):
                 self._change_lladdr(lladdr)
+            case model.AddressChange(detect=True):
+                self._detect(action)
             case model.AddressChange(add, address):
                 (sim.add_address if add else sim.remove_address)(DEVICE, address)
             case model.RouteChange():
@@ -163,6 +166,11 @@ class _Stage:
                 for ip in ips:
                     self._show(ip)
         sim.run(0.0)
+
+    def _detect(self, change: model.AddressChange) -> None:
+        """Have an address if nobody else has it. It begins at once, not at a time that is drawn."""
+        with patch.object(self.sim.random, "random", return_value=0.0):
+            self.sim.claim(DEVICE, change.address, optimistic=change.optimistic)
 
     def _inject(self, frame: bytes) -> None:
         advertised = is_router_advertisement(frame)

@@ -63,6 +63,8 @@ def why_not_on_host(scenario: Scenario, like: Trace) -> str | None:
         return "a host has the order of notifications that Linux had before 7.0"
     if any(isinstance(step.action, model.RouteChange) for step in scenario.steps):
         return "a host has the routes that it began with"
+    if any(isinstance(step.action, model.AddressChange) and step.action.detect for step in scenario.steps):
+        return "a host looks for duplicates from a time on that is drawn, and takes no command meanwhile"
     admins = [step.action for step in scenario.steps if isinstance(step.action, model.Admin)]
     if any(action.state & ~ALL_STATES for action in admins):
         return "a host takes no state that has no name"

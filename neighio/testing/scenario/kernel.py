@@ -11,13 +11,23 @@ import time
 from functools import cache
 from typing import Final
 
-from ...address import format_ip
-from ...core.constants import AF_INET, AF_INET6, NTF_MANAGED, NUD_DELAY, NUD_NONE
+from ...address import format_ip, parse_ip
+from ...core.constants import (
+    AF_INET,
+    AF_INET6,
+    IFA_F_OPTIMISTIC,
+    NTF_MANAGED,
+    NUD_DELAY,
+    NUD_NONE,
+    RT_SCOPE_LINK,
+    RT_SCOPE_UNIVERSE,
+)
 from ...core.events import NewNeighbour, Notification
 from ...core.parameters import JIFFY
 from ...core.switches import SWITCHES
 from ...kernel import requests
 from ...kernel.rtnetlink import NeighbourTableMessage, decode
+from ...wire.ipv6 import is_link_local
 from ..isolation import wrong_release
 from . import model
 from .describe import describe_entry, describe_notification
@@ -172,12 +182,24 @@ class _Stage(Stage):
                 self._admin(action)
             case model.Link(up):
                 node.set_link(DEVICE, up=up)
+            case model.AddressChange(detect=True):
+                self._detect(action)
             case model.AddressChange(add, address):
                 (node.add_address if add else node.del_address)(DEVICE, address)
             case model.RouteChange(add, prefix, gateway):
                 (node.add_route if add else node.del_route)(DEVICE, prefix, gateway)
             case model.Set():
                 self._set(action)
+
+    def _detect(self, change: model.AddressChange) -> None:
+        """Have an address if nobody else has it. The detection begins at once, else it would at a time that
+        is drawn."""
+        self.node.sysctl(f"net/ipv6/conf/{DEVICE}/router_solicitation_delay", 0)
+        text, _, length = change.address.partition("/")
+        ip, _ = parse_ip(text)
+        scope = RT_SCOPE_LINK if is_link_local(ip) else RT_SCOPE_UNIVERSE
+        flags = IFA_F_OPTIMISTIC if change.optimistic else 0
+        self.node.request(requests.add_address(self.index, ip, int(length), scope=scope, flags=flags))
 
     def _inject(self, frame: bytes) -> None:
         advertised = is_router_advertisement(frame)

@@ -347,6 +347,9 @@ class _File:
                 return Lladdr(parse_lladdr(lladdr))
             case "address", ["add" | "del" as change, address]:
                 return AddressChange(change == "add", parse_interface(address))
+            case "address", ["add", address, "dad" | "optimistic" as how] if ":" in parse_interface(address):
+                optimistic = how == "optimistic"
+                return AddressChange(True, parse_interface(address), detect=True, optimistic=optimistic)
             case "route", ["add" | "del" as change, *_]:
                 return parse_route(value.removeprefix(change), add=change == "add")
             case "show", [_, *_] as ips:
@@ -355,7 +358,7 @@ class _File:
             "link": "up or down",
             "carrier": "on or off",
             "lladdr": "an Ethernet address",
-            "address": "add or del, and an address with its prefix length",
+            "address": "add or del, an address with its prefix length, and of IPv6 dad or optimistic",
             "route": "add or del, and PREFIX or PREFIX via IP",
             "show": "IP addresses",
         }

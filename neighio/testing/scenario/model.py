@@ -125,10 +125,15 @@ class Lladdr:
 
 @dataclass(frozen=True, slots=True)
 class AddressChange:
-    """The node's device gets or loses an address with its prefix."""
+    """The node's device gets or loses an address with its prefix.
+
+    ``detect``: one of IPv6, if it is nobody else's; ``optimistic``: it is used meanwhile (RFC 4429).
+    """
 
     add: bool
     address: str
+    detect: bool = False
+    optimistic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
