@@ -84,7 +84,7 @@ class Progress:
                 console=Console(stderr=True),
                 transient=True,
                 auto_refresh=False,
-                redirect_stdout=sys.stdout.isatty(),
+                redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
                 redirect_stderr=False,
             )
             self._bar.start()

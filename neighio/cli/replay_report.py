@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,6 +19,9 @@ from .output import printable
 __all__ = ["CaptureStamp", "closing_records", "start_record", "text_lines", "told_record"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_PROBES: Final = re.compile(r"(?<=\d)probes(?= \d+( |$))")
+"""Before which `ip -s neigh` has no blank."""
 
 OBSERVER: Final = (
     "the table of an observer that learns from everything (arp_accept, accept_untracked_na, and all as if "
@@ -163,7 +167,8 @@ def text_lines(record: Record, paint: Callable[[str, str], str]) -> Iterator[str
     elif kind == "anomaly":
         yield f"{record['time']:12.6f} s  {_anomaly_text(record, paint)}"
     elif kind == "entry":
-        yield f"  {neighbour_line(record, paint, statistics=True).rstrip().replace('probes', ' probes')}"
+        line = neighbour_line(record, paint, statistics=True).rstrip()
+        yield f"  {_PROBES.sub(' probes', line, count=1)}"
     else:
         yield from _CLOSING[kind](record)
 

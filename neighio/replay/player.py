@@ -176,7 +176,7 @@ class Player:
             lives.mark(link.name, message.asks, Mark(self.now, "asked"))
         if message.claims is not None and message.answers is not None:
             kind = "answered" if message.answers else "announced"
-            text = "" if message.lladdr is None else str(LinkAddress(message.lladdr))
+            text = str(LinkAddress(message.lladdr)) if message.lladdr and not link.raw else ""
             lives.mark(link.name, message.claims, Mark(self.now, kind, text))
 
     # -- the table

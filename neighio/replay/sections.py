@@ -7,6 +7,7 @@ packet's interface by its name alone. It calls a function for each kind of block
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -25,6 +26,9 @@ _PACKETS: Final = {PACKET: "H", SIMPLE_PACKET: "", ENHANCED_PACKET: "I"}
 
 OPTION_OFFSET: Final = 14
 """if_tsoffset: seconds that are to be added to every time stamp."""
+
+MOST_INTERFACES: Final = 65536
+"""Of a section; whatever has more is no capture but a trap."""
 
 UNLIMITED: Final = 0xFFFFFFFF
 
@@ -48,6 +52,7 @@ class Sections:
         self._reader = reader
         self._stream = stream
         self._interfaces: list[Interface] = []
+        self._names: Counter[str] = Counter()
         blocks: dict[int, _Read] = reader.blocktypes
         blocks[INTERFACE] = self._describing(blocks[INTERFACE])
         for kind, form in _PACKETS.items():
@@ -62,18 +67,22 @@ class Sections:
         """A section begins."""
         self._reader.interfaces.clear()
         self._interfaces.clear()
+        self._names.clear()
         self._begin()
 
     def _describing(self, read: _Read) -> _Read:
         def describe(block: bytes, size: int) -> None:
+            if len(self._interfaces) == MOST_INTERFACES:
+                self._stream.trouble = f"more than {MOST_INTERFACES} interfaces"
+                raise EOFError
             read(block, size)
             interfaces = self._reader.interfaces
             link_type, snap_length, options = interfaces[-1]
             # 0 is no limit, and would leave nothing of a simple packet.
             interfaces[-1] = link_type, snap_length or UNLIMITED, options
             name = options.get("name", b"").rstrip(b"\0").decode("utf-8", "backslashreplace")
-            instance = sum(interface.name == name for interface in self._interfaces)
-            self._interfaces.append(Interface(name, instance, self._offset(block[8:])))
+            self._interfaces.append(Interface(name, self._names[name], self._offset(block[8:])))
+            self._names[name] += 1
 
         return describe
 

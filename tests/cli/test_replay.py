@@ -25,11 +25,14 @@ from ..replay.recording import (
     Timed,
     advertisement,
     announcement,
+    enhanced,
     every,
+    interface,
     mac,
     pcap,
     reply,
     request,
+    section,
     solicitation,
     tagged,
 )
@@ -110,6 +113,20 @@ def test_text_tells_events_the_table_and_what_was_odd(
         "odd: 1 moved",
         "7 frames of 20.125000 s",
     ]
+
+
+def test_an_interface_may_be_called_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, picture = tmp_path / "odd.pcapng", tmp_path / "life.svg"
+    names = ["my probes\x1b[2J", 'e"><script>\n', "\u202e"]
+    packets = [enhanced(announcement(number + 1), 0, number=number) for number in range(3)]
+    file.write_bytes(section(*(interface(name=name) for name in names), *packets))
+
+    assert main(["replay", str(file), "--plot", str(picture)]) == 0
+
+    printed = capsys.readouterr().out
+    assert printed.isascii() and "\x1b" not in printed
+    assert r"dev my probes\x1b[2J lladdr 02:00:00:00:00:01  used 0/60/0 probes 0 STALE" in printed
+    assert len(rows(picture)) == 3
 
 
 def test_each_object_is_as_its_schema_says(office: Path, large: Path) -> None:

@@ -227,6 +227,15 @@ def test_a_damaged_block_is_told_of_after_what_was_good(file: Path, bad: bytes) 
     assert why.startswith(f"{file}: it is damaged or cut at octet ")
 
 
+def test_a_section_of_nothing_but_interfaces_is_refused(file: Path) -> None:
+    file.write_bytes(section(interface(), enhanced(FIRST, 0), interface() * 65536, enhanced(NEXT, 0)))
+
+    read, why = damage(file)
+
+    assert read == [FIRST]
+    assert why.endswith("more than 65536 interfaces")
+
+
 def test_a_record_that_says_to_be_huge_is_damage(file: Path) -> None:
     file.write_bytes(WHOLE + struct.pack("<IIII", BEGAN, 0, 1 << 30, 1 << 30) + bytes(200000))
 
