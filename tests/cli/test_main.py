@@ -76,7 +76,12 @@ def test_without_a_command_the_help_goes_to_standard_error(capsys: pytest.Captur
         ([*RESOLVE, "--listen", "inf"], "--listen"),
         ([*RESOLVE, "-w", "soon"], "--deadline"),
         ([*RESOLVE, "-q", "--json"], "--json"),
-        ([*RESOLVE, "--cou", "3"], "--cou"),
+        (
+            [*RESOLVE, "--cou", "3"],
+            "neighio resolve: unrecognized arguments: --cou 3 (see neighio resolve --help)",
+        ),
+        (["--odd"], "neighio: unrecognized arguments: --odd (see neighio --help)"),
+        (["top", "--json"], "neighio top: unrecognized arguments: --json (see neighio top --help)"),
         ([*RESOLVE, "--\x1b[31mred"], r"\x1b[31mred"),
         (["completion"], "shell"),
         (["show", "-4", "-6"], "-6"),

@@ -465,11 +465,11 @@ def test_without_a_terminal_it_says_what_to_do_instead() -> None:
 
 def test_once_it_is_plain_lines(tmp_path: Path) -> None:
     with pretending(tmp_path / "x.sock", A_FEW) as path:
-        status, output, errors = run("--control", path, "--once", "--sort", "device", COLUMNS="80")
+        status, output, errors = run("--control", path, "--once", "--sort", "last-change", COLUMNS="80")
         assert (status, errors) == (0, "")
         lines = output.splitlines()
         assert sum(line.startswith("198.51.100.") for line in lines) == 50
-        assert "50 of 50 shown, by device" in lines[0] and "DEVICE^" in lines[4]
+        assert "50 of 50 shown, by last change" in lines[0] and lines[4].startswith("ADDRESS ")
         assert "\x1b" not in output and max(map(len, lines)) <= 80
 
 

@@ -54,10 +54,10 @@ def add_announce(commands: Commands) -> None:
         type=count,
         default=3,
         metavar="N",
-        help="announce each N times (default 3: one may be lost, RFC 4861 7.2.6)",
+        help="announce each N times (default: 3: one may be lost, RFC 4861 7.2.6)",
     )
     announce.add_argument(
-        "--interval", type=seconds, default=1.0, metavar="S", help="seconds between two times (default 1)"
+        "--interval", type=seconds, default=1.0, metavar="S", help="seconds between two times (default: 1)"
     )
     announce.add_argument(
         "-w",

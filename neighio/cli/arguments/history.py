@@ -27,7 +27,8 @@ one JSON object a line (docs/schemas/history.json), of these kinds:
                when it was seen last
 in the order of their beginnings. Times of day are UTC; in text they are local.
 
-exit status: 0 it is known, 1 it is not, or not since then, 2 usage, or the database cannot be read"""
+exit status: 0 it is known, 1 it is not, or not since then, 2 usage, or the database cannot be read,
+130 interrupted"""
 
 
 def add_history(commands: Commands) -> None:

@@ -61,7 +61,7 @@ def add_host(commands: Commands) -> None:
     """Add the command ``host``."""
     host = add_command(commands, "host", "host:host", "be a host in user space", _HELP, _MORE)
     where = host.add_mutually_exclusive_group(required=True)
-    where.add_argument("--dev", help="the interface on whose link to be")
+    where.add_argument("-I", "--dev", help="the interface on whose link to be")
     where.add_argument("--tap", metavar="NAME", help="a TAP device to make, or to open, and be behind")
     host.add_argument("--mac", help="the link-layer address to have (default: the interface's)")
     host.add_argument(

@@ -128,7 +128,7 @@ def add_watched(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="PATH",
-        help="let `neighio show` and `neighio monitor` look into it, through a Unix socket there (default: "
+        help="let `neighio show`, `monitor` and `top` look into it, through a Unix socket there (default: "
         "$XDG_RUNTIME_DIR/neighio/PID.sock)",
     )
     parser.add_argument(

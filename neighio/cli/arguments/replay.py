@@ -62,8 +62,8 @@ one JSON object a line, of these kinds:
              clock was), anomalies (how many of each), station (null, or unknown_hops, known_before,
              unasked, refused), error (null, or why it ends with status 2)
 
-exit status: 0 done; 2 usage, or a capture that cannot be read (to its end), or a picture or the output
-that cannot be written; 130 interrupted. What there is until then is told, and drawn."""
+exit status: 0 done, 2 usage, or a capture that cannot be read (to its end), or a picture or the output
+that cannot be written, 130 interrupted. What there is until then is told, and drawn."""
 
 
 def add_replay(commands: Commands) -> None:
@@ -83,7 +83,7 @@ def add_replay(commands: Commands) -> None:
         metavar="ADDRESS|MAC",
         help="the station whose table it is, by its IP address (with /LENGTH) or its link-layer address",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON objects, one a line")
+    parser.add_argument("-j", "--json", action="store_true", help="print JSON objects, one a line")
     parser.add_argument("--plot", metavar="FILE.svg", help="draw the neighbours' lives into this file")
     parser.add_argument(
         "--set",

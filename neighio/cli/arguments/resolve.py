@@ -50,14 +50,14 @@ def add_resolve(commands: Commands) -> None:
     resolve.add_argument("ip", nargs="+", metavar="IP", help="an IPv4 or IPv6 address")
     resolve.add_argument("-I", "--dev", help="the device on whose link to ask (default: by the routes)")
     resolve.add_argument("-s", "--source", metavar="IP", help="ask from this address of ours, 0.0.0.0 or ::")
-    resolve.add_argument("-c", "--count", type=count, default=1, metavar="N", help="ask N times (default 1)")
+    resolve.add_argument("-c", "--count", type=count, default=1, metavar="N", help="ask N times (default: 1)")
     resolve.add_argument(
         "-i",
         "--interval",
         type=seconds,
         default=1.0,
         metavar="S",
-        help="seconds between two times (default 1)",
+        help="seconds between two times (default: 1)",
     )
     resolve.add_argument(
         "-w",
@@ -77,7 +77,7 @@ def add_resolve(commands: Commands) -> None:
         type=seconds,
         default=0.1,
         metavar="S",
-        help="listen for duplicates so many seconds after an answer (default 0.1)",
+        help="listen for duplicates so many seconds after an answer (default: 0.1)",
     )
     form = resolve.add_mutually_exclusive_group()
     form.add_argument("-q", "--quiet", action="store_true", help="print nothing; the exit status says it")

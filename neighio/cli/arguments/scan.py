@@ -78,7 +78,7 @@ def add_scan(commands: Commands) -> None:
         type=_rate,
         default=1000.0,
         metavar="PPS|max",
-        help="requests a second at most, or as fast as it goes (default 1000)",
+        help="requests a second at most, or as fast as it goes (default: 1000)",
     )
     scan.add_argument(
         "-r",
@@ -87,7 +87,7 @@ def add_scan(commands: Commands) -> None:
         type=count,
         default=3,
         metavar="N",
-        help="ask whoever does not answer N times in all (default 3)",
+        help="ask whoever does not answer N times in all (default: 3)",
     )
     wait = scan.add_mutually_exclusive_group()
     wait.add_argument(
@@ -95,7 +95,7 @@ def add_scan(commands: Commands) -> None:
         type=seconds,
         default=1.0,
         metavar="S",
-        help="seconds between two tries, and after the last (default 1)",
+        help="seconds between two tries, and after the last (default: 1)",
     )
     wait.add_argument(
         "-t",
@@ -111,7 +111,7 @@ def add_scan(commands: Commands) -> None:
         "--listen",
         type=seconds,
         metavar="S",
-        help="when all have answered, listen for duplicates so long (default 0.1; with --rate max 0)",
+        help="when all have answered, listen for duplicates so long (default: 0.1; with --rate max 0)",
     )
     scan.add_argument("--vendor", action="store_true", help="name who made each network card")
     scan.add_argument("--absent", action="store_true", help="tell at the end who did not answer, too")

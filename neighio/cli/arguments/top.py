@@ -49,7 +49,7 @@ _COLUMNS: Final = (
     "used",
     "probes",
     "changes",
-    "last change",
+    "last-change",
 )
 
 

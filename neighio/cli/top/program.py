@@ -53,7 +53,9 @@ class Top:
         self._neighbours = Neighbours()
         self._order = Order(self._neighbours)
         self._view = View(arguments.family)
-        self._view.column = next(column for column in COLUMNS if column.name == arguments.sort)
+        self._view.column = next(
+            column for column in COLUMNS if column.name == arguments.sort.replace("-", " ")
+        )
         self._frozen: tuple[Neighbours, Order, float] | None = None
         self._seen: list[Entry] = []
         self._wanted = trio.Event()
