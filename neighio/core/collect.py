@@ -42,12 +42,13 @@ def forced_gc(cache: NeighbourCache) -> int:
     store = cache.store
     now = cache.services.now
     wanted = cache.gc_entries - cache.gc_thresh2
+    flushing = bool(cache.flushing)
     removed = 0
     for examined, row in enumerate(cache.gc_list, 1):
         if examined > CANDIDATES:
             cache.gc_list.rotate(row)
             return removed
-        if cache.meet(row):
+        if flushing and cache.meet(row):
             removed += 1
         elif store.refcnt[row] == 1:
             state = store.nud_state[row]
@@ -110,7 +111,7 @@ class PeriodicGC:
     def _examine(self, row: int) -> None:
         cache = self._cache
         store = cache.store
-        if store.dead[row] or cache.meet(row) or store.accounted[row] == SWEPT:
+        if store.dead[row] or (cache.flushing and cache.meet(row)) or store.accounted[row] == SWEPT:
             return
         state = store.nud_state[row]
         if state & (NUD_PERMANENT | NUD_IN_TIMER) or store.flags[row] & (NTF_EXT_LEARNED | NTF_EXT_VALIDATED):
