@@ -12,7 +12,6 @@ from typing import Final
 import trio
 
 from ..address import Network, format_ip
-from ..core.device import parse_interface
 from ..errors import DeviceGone, NeighioError
 from ..probe import Reply
 from ..sweep import Sweep, SweepProgress
@@ -164,11 +163,9 @@ class Scan:
         """
         if nodes.failure is not None:
             raise NeighioError(f"network: ff02::1 cannot be asked: {explain(nodes.failure)}")
-        own = {parse_interface(address)[0] for address in plan.device.addresses}
-        found = [ip for ip in nodes.found if ip not in own]
-        if found:
-            self._to_ask += len(found)
-            await self._sweep_networks(table, plan, found)
+        if nodes.found:
+            self._to_ask += len(nodes.found)
+            await self._sweep_networks(table, plan, tuple(nodes.found))
         await trio.lowlevel.checkpoint()
 
     async def _sweep_networks(self, table: NeighbourTable, plan: Plan, networks: Sequence[Network]) -> None:

@@ -8,20 +8,26 @@ import subprocess
 import sys
 import threading
 
-from neighio.address import parse_ip
+import trio
+
+from neighio.address import format_ip, parse_ip
 from neighio.cli.scan_all_nodes import AllNodes
 from neighio.testing import connect, in_namespace
+from neighio.wire import arp
 from neighio.wire.icmp import ICMPV6_ECHO_REPLY, ICMPV6_ECHO_REQUEST
 
 from .scanning import (
+    COMMAND,
     HOSTS,
     QUICK,
+    SECONDS,
     THEM,
     TOO,
     US,
     answering_twice,
     link,
     of_kind,
+    records,
     refusal,
     scan,
     scan_json,
@@ -134,11 +140,11 @@ def test_the_rate_is_kept() -> None:
 @in_namespace
 def test_ipv6_stations_are_found_by_an_echo_to_all_nodes() -> None:
     with link(*HOSTS[:1], ipv6=["fe80::7", "2001:db8::7"]):
-        status, found = scan_json("-l", "--tries", "2", "--interval", "0.2", "--rate", "max")
+        status, found = scan_json("-l", "--tries", "2", "--interval", "0.4", "--rate", "max")
         assert (status, who(found)) == (0, [HOSTS[0], "2001:db8::7", "fe80::7"])
         assert {one["lladdr"] for one in of_kind(found, "found")} == {THEM}
         assert found[0]["networks"] == ["198.51.100.0/24", "ff02::1"]
-        status, found = scan_json("-l", "-6", *QUICK)
+        status, found = scan_json("-l", "-6", "--tries", "1", "--interval", "0.4")
         assert (status, who(found)) == (0, ["2001:db8::7", "fe80::7"])
         # From the link-local address and from the other one; and then who answered.
         assert (found[-1]["requests"], found[-1]["addresses"], found[0]["addresses"]) == (4, 2, 0)
@@ -173,6 +179,21 @@ def test_an_echo_that_answers_somebody_else_finds_nobody() -> None:
             status, found = scan_json("-l", "-6", *QUICK)
             station.join()
     assert (len(sent), status, who(found), found[-1]["requests"]) == (8, 1, [], 2)
+
+
+@in_namespace
+async def test_all_nodes_are_the_others() -> None:
+    with link(ipv6=["fe80::7", "2001:db8::7"]) as (here, _):
+        ours = [parse_ip(ip)[0] for ip in ("fe80::1", "2001:db8::1")]
+        nodes = AllNodes("eth0", here.link("eth0").index, ours)
+        with trio.fail_after(SECONDS):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(nodes.ask, 1000, 0.1)
+                while len(nodes.found) < 2:  # noqa: ASYNC110  # it has no event
+                    await trio.sleep(0.01)
+                nursery.cancel_scope.cancel()
+        assert sorted(map(format_ip, nodes.found)) == ["2001:db8::7", "fe80::7"]
+        assert nodes.sent >= 2 and nodes.failure is None
 
 
 @in_namespace
@@ -228,6 +249,35 @@ def test_two_that_have_the_same_address_are_told() -> None:
             (TOO, [THEM]),
         ]
         assert (found[-1]["answered"], found[-1]["duplicates"]) == (1, 1)
+
+
+@in_namespace
+def test_a_duplicate_that_answers_later_is_heard_when_all_have_answered() -> None:
+    with (
+        link("198.51.100.2") as (_, peer),
+        subprocess.Popen(
+            [*COMMAND, "198.51.100.1-2", "--listen", "0.5", "--json"], stdout=subprocess.PIPE, text=True
+        ) as command,
+    ):
+        assert command.stdout is not None
+        seen = [command.stdout.readline() for _ in range(2)]
+        with peer.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+            wire.bind(("eth0", 0))
+            too, us = (bytes.fromhex(text.replace(":", "")) for text in (TOO, US))
+            answer = arp.build(
+                arp.ARPOP_REPLY, bytes([198, 51, 100, 2]), too, bytes([198, 51, 100, 1]), us, dst=us, src=too
+            )
+            wire.send(answer)
+        found = records("".join(seen) + command.stdout.read())
+        assert command.wait(SECONDS) == 0
+    assert [(one["lladdr"], one["others"]) for one in of_kind(found, "found")] == [(THEM, []), (TOO, [THEM])]
+    assert found[-1]["seconds"] >= 0.5
+
+
+@in_namespace
+def test_duplicates_are_listened_for_without_being_told() -> None:
+    with link(*HOSTS[:1]):
+        assert scan_json(HOSTS[0])[1][-1]["seconds"] >= 0.1
 
 
 # -- vendors

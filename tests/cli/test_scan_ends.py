@@ -232,6 +232,26 @@ def test_a_closed_pipe_ends_it() -> None:
 
 
 @in_namespace
+def test_a_device_that_goes_down_is_told_of_when_nobody_reads_any_more() -> None:
+    with (
+        link(HOSTS[0]) as (here, _),
+        subprocess.Popen(
+            [*COMMAND, HOSTS[0], "198.51.100.9", "--interval", "1"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as command,
+    ):
+        assert command.stdout is not None and command.stderr is not None
+        for _ in range(2):
+            command.stdout.readline()
+        command.stdout.close()
+        here.set_link("eth0", up=False)
+        assert command.stderr.read() == "neighio scan: eth0 is down\n"
+        assert command.wait(SECONDS) == 2
+
+
+@in_namespace
 def test_two_scans_of_one_device_do_not_disturb_each_other() -> None:
     with link(*HOSTS):
         words = [*COMMAND, "198.51.100.0/24", "--rate", "1000", *QUICK, "--json"]
