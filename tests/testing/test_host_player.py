@@ -79,7 +79,6 @@ def test_what_a_host_cannot_be_asked_for_is_said(life: Scenario) -> None:
     unnamed = Step(1.0, replace(_admin(life), state=0x104), "", 1)
     own = Step(1.0, replace(_admin(life), ip=bytes([198, 51, 100, 9])), "", 1)
     for scenario, like, reason in (
-        (replace(life, managed=True), Trace(), "managed work"),
         (replace(life, collection=True), Trace(), "periodic collection"),
         (life, Trace(atomic=True), "before 7.0"),
         (replace(life, steps=(*life.steps, route)), Trace(), "routes"),

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from ...address import LinkAddress, format_ip, parse_ip
 from ...core.constants import AF_INET, AF_INET6, NTF_PROXY, RTN_UNICAST
-from ...core.events import DelNeighbour, Miss, NewNeighbour
+from ...core.events import DelNeighbour, Miss, NewNeighbour, Notification
 from ...records import Record
 from . import model
 from .describe import describe_entry, describe_notification
@@ -23,8 +23,8 @@ from .engine import PINNED, admin_outcome
 from .frames import is_router_advertisement
 from .host_process import HostEnded, HostProcess
 from .model import DEVICE, Scenario
-from .nodes import Nodes
-from .realtime import LATE, Stage, play_undisturbed
+from .nodes import METRONOME, Nodes
+from .realtime import HEAD_START, LATE, Stage, play_undisturbed
 from .trace import Line, Player, Trace
 from .words import FLAGS, STATES, VERBS
 
@@ -43,6 +43,10 @@ ALL_STATES: Final = sum(STATES.values())
 UNFORCED: Final = 5.1
 """Seconds after its start until which a host's table forces no collection, unless it is full."""
 
+METRONOME_QUICK: Final = {"mcast_solicit": 1, "retrans_time": 0.1}
+METRONOME_FAILS: Final = 0.4
+"""Seconds after which the entry that tells of the managed work has failed."""
+
 _VERBS: Final = {flags: verb for verb, flags in VERBS.items()}
 _KINDS: Final[Mapping[str, type[NewNeighbour | DelNeighbour | Miss]]] = {
     "new": NewNeighbour,
@@ -57,8 +61,6 @@ def why_not_on_host(scenario: Scenario, like: Trace) -> str | None:
     """Why ``neighio host`` cannot be asked for what a scenario needs, or None when it can."""
     if scenario.collection:
         return "a host does not tell when its periodic collection runs"
-    if scenario.managed:
-        return "a host does not tell when its managed work runs"
     if like.atomic:
         return "a host has the order of notifications that Linux had before 7.0"
     if any(isinstance(step.action, model.RouteChange) for step in scenario.steps):
@@ -101,6 +103,8 @@ class _Stage(Stage):
         self.sent = 0
         self._numbers: dict[str, str] = {}
         """Those of our packets by those that the host has given them."""
+        self._beaten = False
+        self._managed = list(like.managed) if like is not None else []
         self._began = 0.0
         """When the host's clock was 0, seconds of the monotonic clock; 0 until it is ready."""
 
@@ -127,8 +131,31 @@ class _Stage(Stage):
             self._draw(family, self.scenario.start)
 
     def _beginning(self) -> float:
+        if self.scenario.managed:
+            self._await_beat()
         # No collection was forced lately, as on a machine that has long been up.
         return super()._beginning() + (0.0 if self.scenario.gc_thresh is None else UNFORCED)
+
+    def _await_beat(self) -> None:
+        """Return right after a run of the managed work: the first probe of an entry that nothing else uses
+        tells of it."""
+        now = self._ask("stats")["parameters"]["ipv4"]
+        before = {name: now[name] for name in METRONOME_QUICK}
+        # The kernel's run is late by what its timer is late: the host's is to be at the same time.
+        interval = {"interval_probe_time": self._managed[0] + HEAD_START} if self._managed else {}
+        self._ask(" ".join(["set", *_settings(AF_INET, {**METRONOME_QUICK, **interval})]))
+        self._ask(f"add {METRONOME} nud none managed")
+        self._run_until(time.monotonic() + METRONOME_FAILS)
+        self._beaten = False
+        deadline = time.monotonic() + PATIENCE
+        while not self._beaten:
+            self._look(deadline)
+        self._ask(f"del {METRONOME}")
+        self._ask(" ".join(["set", *_settings(AF_INET, before)]))
+
+    def _take(self, when: float, told: Notification | None, frame: tuple[str, str] | None) -> None:
+        self._beaten = self._beaten or (frame is not None and frame[0] == METRONOME)
+        super()._take(when, told, frame)
 
     def _finish(self) -> None:
         self._wait_for_answers()

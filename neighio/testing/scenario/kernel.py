@@ -34,7 +34,7 @@ from .describe import describe_entry, describe_notification
 from .engine import admin_outcome, mark
 from .frames import is_router_advertisement
 from .model import DEVICE, PEER_LLADDR, Scenario
-from .nodes import Nodes
+from .nodes import METRONOME, Nodes
 from .realtime import HEAD_START, Disturbed, Stage, play_undisturbed
 from .senders import Senders
 from .trace import Player, Trace
@@ -43,7 +43,6 @@ from .watch import Watch, as_notification
 __all__ = ["Disturbed", "KernelPlayer", "holds_here", "notifications_are_atomic", "release"]
 
 DRAWS: Final = 20000
-METRONOME: Final = "203.0.113.9"
 PROBE: Final = "198.51.100.99"
 
 

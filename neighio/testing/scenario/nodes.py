@@ -10,7 +10,10 @@ from ..namespace import Namespace, connect
 from ..namespace import Peer as Station
 from .model import DEVICE, NODE_LLADDR, PEER_LLADDR, RouteChange
 
-__all__ = ["Nodes"]
+__all__ = ["METRONOME", "Nodes"]
+
+METRONOME: Final = "203.0.113.9"
+"""Nobody's: an entry of it tells when managed work runs."""
 
 _QUIET: Final = {"conf/all/rp_filter": 0, f"conf/{DEVICE}/rp_filter": 0}
 
