@@ -27,7 +27,7 @@ _MORE: Final = """\
 examples:
   neighio scan -l
   neighio scan -l --vendor --dev eth0
-  neighio scan 198.51.100.0/24 203.0.113.1-99 --tries 2 --interval 0.3 --absent
+  neighio scan 198.51.100.1-99 198.51.100.200 --tries 2 --interval 0.3 --absent
   neighio scan -l -6 --json
   neighio scan -f hosts.txt -q
   neighio scan 198.18.0.0/16 --rate max         in a laboratory: it is a burst like an attack's
