@@ -115,12 +115,13 @@ class Replay:
             except KeyboardInterrupt:
                 trouble, status = f"{capture.name}: interrupted", INTERRUPTED
             name = capture.name
-        if trouble is None and (nothing := self._nothing()):
+        # Who has enough of the output leaves before the end.
+        if trouble is None and self._is_read and (nothing := self._nothing()):
             trouble = f"{name}: {nothing}"
         if self._player.frames:
             self._close(trouble)
             if self._arguments.plot is not None:
-                self._draw()
+                self._draw(name)
         if self._unwritten is not None:
             raise self._unwritten
         if trouble and not status:
@@ -168,14 +169,14 @@ class Replay:
             return f"as: no frame is from {self._arguments.station}, or shows where it is"
         return None
 
-    def _draw(self) -> None:
+    def _draw(self, name: str) -> None:
         player, lives = self._player, self._player.lives
         assert lives is not None
         station = self._arguments.station
         seen = "an observer's table" if station is None else f"the table of {station}"
         document = draw(
             lives.rows(),
-            title=f"{os.path.basename(self._file)}: {seen}",
+            title=f"{os.path.basename(name)}: {seen}",
             end=player.now,
             # A clock that was set shows no one time of day.
             epoch=None if player.set_back else player.wall(0.0),

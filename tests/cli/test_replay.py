@@ -243,9 +243,9 @@ def test_what_may_not_be_read_or_written_is_named(office: Path) -> None:
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_standard_input(office: Path, packed: bool) -> None:
-    octets = office.read_bytes()
+    octets, picture = office.read_bytes(), office.with_suffix(".svg")
     done = subprocess.run(
-        [*COMMAND, "-", "--json"],
+        [*COMMAND, "-", "--json", "--plot", str(picture)],
         input=gzip.compress(octets) if packed else octets,
         capture_output=True,
         timeout=SECONDS,
@@ -254,6 +254,8 @@ def test_the_standard_input(office: Path, packed: bool) -> None:
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert json.loads(done.stdout.splitlines()[-1])["frames"] == 7
+    title = ElementTree.parse(picture).getroot().find(f"{SVG}title")
+    assert title is not None and title.text == "standard input: an observer's table"
 
 
 def test_a_standard_input_that_is_closed_or_nothing() -> None:
@@ -274,6 +276,20 @@ def test_a_reader_who_has_enough_gets_the_picture_still(large: Path) -> None:
         assert process.stderr.read() == b""
         assert process.wait(SECONDS) == 0
     assert len(rows(picture)) == 60
+
+
+def test_a_reader_who_has_enough_is_told_nothing_more(large: Path) -> None:
+    with subprocess.Popen(
+        # A station that is not there, which the end would tell.
+        [*COMMAND, str(large), "--as", "203.0.113.9"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(SECONDS) == 0
 
 
 def test_a_full_disk_is_told_of_and_the_picture_is_drawn(office: Path) -> None:
