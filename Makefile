@@ -15,7 +15,7 @@ endif
 help:
 	@echo 'make demo     watch neighbours live and die (under 20 s, no root)'
 	@echo 'make test     run the tests; PYTEST_ARGS="-k name" narrows them'
-	@echo 'make parity   play every scenario on this kernel and on the engine; writes docs/parity.md'
+	@echo 'make parity   play every scenario on this kernel, on a host and on the engine; writes docs/parity.md'
 	@echo 'make mutants  break the core in small ways; the scenarios must notice each (two minutes)'
 	@echo 'make walk     do the same by chance on this kernel and on the engine; STEPS=100000 SEED=name'
 	@echo 'make bench    measure beside peers and floors (half an hour); writes docs/benchmarks.md; ROW=name for one row'

@@ -23,6 +23,9 @@ NEIGHBOURS: Final = {4: (".2", ".3", ".4"), 6: ("6.2", "2001:db8::1:0:2", ROUTER
 BEYOND: Final = "2001:db8:1::"
 """The network behind the router."""
 
+SECOND: Final = {4: ".22/28", 6: "6.22/64"}
+"""Addresses that the node has for a while, by family."""
+
 _T = TypeVar("_T")
 _Weights = Mapping[_T, float]
 
@@ -91,7 +94,7 @@ class Chance:
         self._carrier = True
         self._up = True
         self._lladdr = ":0a"
-        self._second = False
+        self._second: frozenset[int] = frozenset()
         self._verbs: _Weights[Callable[[int, Mapping[str, int]], Move]] = {
             self._send: 18,
             self._confirm: 5,
@@ -271,9 +274,10 @@ class Chance:
         return self._move("set", changes if family == 4 else {"ipv6": changes})
 
     def _device(self, family: int, states: Mapping[str, int]) -> Move:
-        kinds = {"carrier": 3.0, "lladdr": 1.0}
+        kinds = {"carrier": 3.0, "lladdr": 1.0, "address": 2.0}
         if self._families == (4,):
-            kinds |= {"link": 1.0, "address": 2.0}
+            # Without its link a device loses its addresses of IPv6.
+            kinds["link"] = 1.0
         kind = self._weighted(kinds)
         if kind == "carrier":
             self._carrier = False
@@ -285,8 +289,8 @@ class Chance:
             # The same once more is nothing that a program sees: the kernel flushes, and tells of no change.
             self._lladdr = ":0e" if self._lladdr == ":0a" else ":0a"
             return self._move(kind, self._lladdr)
-        self._second = not self._second
-        return self._move(kind, f"{'add' if self._second else 'del'} .22/28")
+        self._second ^= {family}
+        return self._move(kind, f"{'add' if family in self._second else 'del'} {SECOND[family]}")
 
     def _restore(self) -> Move:
         if not self._carrier:
