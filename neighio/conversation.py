@@ -32,8 +32,8 @@ LONGEST_LINE: Final = 8192
 MOST_WAITING: Final = 8192
 """Events that may wait for one client, beside what its socket holds."""
 
-BATCH: Final = 64
-"""Lines sent at once."""
+BATCH: Final = 256
+"""Lines sent at once: about two milliseconds' work."""
 
 # What a request may say beside its name.
 _FIELDS: Final[Mapping[str, frozenset[str]]] = {
@@ -179,16 +179,18 @@ class Conversation:
 
     async def _tell(self, events: EventStream, subscription: Subscription) -> None:
         while True:
+            batch: list[Record] = []
             try:
-                event: Published | None = await anext(events)
-                batch: list[Record] = []
-                with suppress(SubscriberOverflow):
-                    while event is not None:
-                        batch.extend(self._records(event, existing=subscription.existing))
-                        event = subscription.take() if len(batch) < BATCH else None
+                # What is there is taken without waiting: a busy table has as much again at each of its turns.
+                while len(batch) < BATCH and (event := subscription.take()) is not None:
+                    batch.extend(self._records(event, existing=subscription.existing))
+                if not batch:
+                    event = await anext(events)
+                    batch.extend(self._records(event, existing=subscription.existing))
             except SubscriberOverflow:
-                await self.refuse(f"more than {MOST_WAITING} changes waited to be read: some are lost")
-                return
+                if not batch:
+                    await self.refuse(f"more than {MOST_WAITING} changes waited to be read: some are lost")
+                    return
             await self._send(batch)
 
     def _records(self, event: Published, *, existing: bool) -> Iterator[Record]:

@@ -27,6 +27,9 @@ GREETING_SECONDS: Final = 5.0
 LONGEST_LINE: Final = 1 << 20
 """Octets of a line that an instance sends; nothing comes near it."""
 
+MOST_AT_ONCE: Final = 256
+"""Records: they are told of before anything else is done."""
+
 _NONE: Final = """\
 no instance of neighio that can be looked into runs here; `neighio host --control ...` is one, and so is a \
 program with open_table(control=PATH); --kernel looks at the kernel's neighbours"""
@@ -114,8 +117,17 @@ class Instance:
         Raises:
             NeighioError: the instance refuses, or it is none.
         """
+        found = await self.records(1)
+        return found[0] if found else None
+
+    async def records(self, most: int = MOST_AT_ONCE) -> list[Record]:
+        """Return the next records, those that have come already; none at the end.
+
+        Raises:
+            NeighioError: the instance refuses, or it is none.
+        """
         await trio.lowlevel.checkpoint()
-        while (end := self._unread.find(b"\n")) < 0:
+        while b"\n" not in self._unread:
             if len(self._unread) > LONGEST_LINE:
                 raise self._stranger()
             try:
@@ -123,10 +135,21 @@ class Instance:
             except trio.BrokenResourceError:
                 piece = b""
             if not piece:
-                return None
+                return []
             self._unread += piece
-        line = bytes(self._unread[:end])
-        del self._unread[: end + 1]
+        found: list[Record] = []
+        while len(found) < most and (end := self._unread.find(b"\n")) >= 0:
+            try:
+                found.append(self._parse(bytes(self._unread[:end])))
+            except NeighioError:
+                if found:
+                    # First what came before it.
+                    break
+                raise
+            del self._unread[: end + 1]
+        return found
+
+    def _parse(self, line: bytes) -> Record:
         try:
             found = json.loads(line)
         except (ValueError, RecursionError):

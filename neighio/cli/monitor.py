@@ -46,6 +46,7 @@ class Monitor:
         self._output = Output()
         # Closed from the start it is None.
         self._writer = LineWriter(sys.stdout.fileno() if hasattr(sys.stdout, "fileno") else None)
+        self._told: list[str] = []
         self._failure: NeighioError | OSError | None = None
 
     async def run(self) -> int:
@@ -89,18 +90,24 @@ class Monitor:
         self._wanted.check_device(kernel.names.values())
         stamp = Stamp(trio.current_time)
         self._tell({"kind": "begun", **stamp.at()})
+        self._write_told()
         while True:
             for record in await kernel.changes(stamp):
                 self._tell(record)
+            self._write_told()
             # A slow reader is waited for. The kernel keeps what happens meanwhile, or says that it cannot.
             await self._writer.drain()
 
     async def _follow_instance(self, instance: Instance) -> None:
         self._wanted.check_device(instance.devices)
         await instance.ask("monitor", trace=self._arguments.trace)
-        while (record := await instance.record()) is not None:
-            check(record)
-            self._tell(record)
+        while records := await instance.records():
+            try:
+                for record in records:
+                    check(record)
+                    self._tell(record)
+            finally:
+                self._write_told()
             await self._writer.drain()
         print(_ENDED, file=sys.stderr)
 
@@ -114,10 +121,14 @@ class Monitor:
         if kind == "lost":
             print(_LOST, file=sys.stderr)
         if self._arguments.json:
-            self._writer.line(json_line(record))
+            self._told.append(f"{json_line(record)}\n")
         elif kind not in ("begun", "lost"):
             line = change_line if kind == "change" else neighbour_line
-            self._writer.line(f"[{_local_time(record['wall'])}] {line(record, self._output.paint)}")
+            self._told.append(f"[{_local_time(record['wall'])}] {line(record, self._output.paint)}\n")
+
+    def _write_told(self) -> None:
+        self._writer.write("".join(self._told))
+        self._told.clear()
 
 
 def _local_time(wall: str) -> str:

@@ -58,11 +58,14 @@ class Show:
         async with connect(self._arguments.control or find()) as instance:
             self._wanted.check_device(instance.devices)
             await instance.ask("show")
-            while (record := await instance.record()) is not None and record["kind"] != "end":
-                check(record)
-                del record["kind"]
-                self._take(record)
-        if record is None:
+            is_whole = False
+            while not is_whole and (records := await instance.records()):
+                is_whole = records[-1]["kind"] == "end"
+                for record in records[:-1] if is_whole else records:
+                    check(record)
+                    del record["kind"]
+                    self._take(record)
+        if not is_whole:
             raise NeighioError("the instance ended before it had told of all its neighbours")
         return 0
 

@@ -132,8 +132,12 @@ class Monitoring(Running):
         return self
 
     def has_printed(self) -> bool:
-        """Whether there is something to read."""
-        return bool(self._unread or select.select([self._output], [], [], 0)[0])
+        """Take in what there is to read; whether anything was printed."""
+        while select.select([self._output], [], [], 0)[0] and (
+            piece := os.read(self._output.fileno(), 65536)
+        ):
+            self._unread += piece
+        return bool(self._unread)
 
 
 @contextmanager

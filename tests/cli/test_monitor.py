@@ -167,7 +167,8 @@ def test_the_kernels_changes_are_printed_as_iproute2_prints_them() -> None:
         Monitoring("--kernel") as ours,
         Monitoring(command=(STDBUF, "-oL", IP, "-ts", "monitor", "neigh")) as theirs,
     ):
-        while not (ours.has_printed() and theirs.has_printed()):
+        # Both are read all the time: who waits for a reader misses what happens meanwhile.
+        while not all([ours.has_printed(), theirs.has_printed()]):
             change(here, 99)
             forget(here, 99)
         change(here, 8)
