@@ -33,6 +33,8 @@ def report(engine: Sequence[Result], kernel: Sequence[Result], host: Sequence[Re
         f"  {sum(r.comparison is not None and r.comparison.apart for r in host)} of them with the order of "
         "frames and that of notifications each by itself, as they were read too late",
         f"* played as a client, too, from which no answers are expected: {clients}",
+        "* in which the node does what only a host does (it answers, announces, detects, is a proxy): "
+        f"{sum(map(_of_a_host, engine))}",
         f"* cells of the tables below that a scenario holds: {sum(map(bool, held.values()))} of {len(held)}",
         "",
     ]
@@ -62,6 +64,11 @@ def report(engine: Sequence[Result], kernel: Sequence[Result], host: Sequence[Re
         verdicts = " | ".join(map(_verdict, (one, other, third)))
         lines.append(f"| {one.scenario.identity} | {holds} | {source} | {verdicts} |")
     return "\n".join(lines) + "\n"
+
+
+def _of_a_host(result: Result) -> bool:
+    told = result.expected is not None and any(line.host for line in result.expected.lines)
+    return told or not result.scenario.client
 
 
 def _cells(held: Mapping[str, Sequence[str]]) -> list[str]:
