@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
@@ -39,7 +39,6 @@ class Tally:
         addresses: how many were, or are, asked.
         answered, duplicates: how many of these answered, and further link-layer addresses of theirs.
         requests: how many were sent, to all nodes too.
-        absent: who was asked as often as wanted, and did not answer.
         seconds: how long it took.
     """
 
@@ -47,7 +46,6 @@ class Tally:
     answered: int = 0
     duplicates: int = 0
     requests: int = 0
-    absent: set[str] = field(default_factory=set)
     seconds: float = 0.0
 
     @property
