@@ -19,6 +19,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import neighio
 from neighio import NeighbourTable, NeighioError, control, conversation
+from neighio.driver import FRAMES
 from neighio.testing import Segment
 
 OURS, THEIRS, OTHER = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
@@ -393,6 +394,30 @@ async def test_one_who_does_not_read_loses_the_rest_and_is_told_so(
         assert 100 < len(told) - 1 < count
         assert [record["kind"] for record in told[:-1]] == ["new"] * (len(told) - 1)
         assert await slow.record() is None
+
+
+async def test_one_who_reads_keeps_up_with_a_table_that_hears_as_much_as_it_can_at_each_turn(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "MOST_WAITING", 1000)
+    rounds = 100
+    async with serving(path) as table, client(path) as quick, trio.open_nursery() as nursery:
+        await quick.ask(request="monitor")
+        heard = 0
+
+        async def listen() -> None:
+            nonlocal heard
+            while heard < rounds * FRAMES:
+                piece = await quick.stream.receive_some(1 << 20)
+                assert b"error" not in piece
+                heard += piece.count(b"\n")
+
+        nursery.start_soon(listen)
+        for _ in range(rounds):
+            for number in range(FRAMES):
+                table.replace("198.51.100.2", lladdr=(THEIRS, OTHER)[number % 2])
+            await trio.lowlevel.checkpoint()
+    assert heard == rounds * FRAMES
 
 
 async def test_a_client_that_goes_leaves_nothing_behind(path: Path) -> None:
