@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -275,6 +276,24 @@ def test_a_path_that_is_no_instances_socket_is_refused() -> None:
             dead.bind(str(place / "dead"))
         assert "its process has ended" in refusal("show", "--control", str(place / "dead"))
         assert file.read_text() == "mine" and (place / "dead").is_socket()
+
+
+@in_namespace
+def test_a_host_takes_no_path_that_is_in_use_or_somebody_elses() -> None:
+    with watched_host() as (host, path, _, _):
+        host.do("add 198.51.100.9 lladdr 02:00:00:00:00:09")
+        foreign = Path(path).with_name("foreign")
+        foreign.write_text("mine")
+        told = [
+            refusal("host", "--dev", "v1", "--no-dad", "--control", each) for each in (path, str(foreign))
+        ]
+        assert foreign.read_text() == "mine"
+        # The one that was there first goes on.
+        assert lines("show", "--control", path) == ["198.51.100.9 dev v1 lladdr 02:00:00:00:00:09 PERMANENT"]
+    assert told == [
+        f"neighio host: control: {path} is in use by a process that runs\n",
+        f"neighio host: control: {foreign} is there already, and is no socket\n",
+    ]
 
 
 def without(key: str, **other: object) -> str:
