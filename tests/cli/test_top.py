@@ -295,7 +295,8 @@ def test_however_it_ends_the_terminal_is_as_it_was(
 def test_it_ends_with_its_terminal(tmp_path: Path) -> None:
     with pretending(tmp_path / "x.sock", A_FEW) as path, Person("top", "--control", path) as person:
         person.shows("50 of 50 shown")
-        assert person.hang_up() in (0, 2)
+        # By whichever it notices first: that there are no keys any more, that nothing can be written, SIGHUP.
+        assert person.hang_up() in (0, 2, -signal.SIGHUP)
 
 
 @in_namespace

@@ -173,9 +173,7 @@ def test_what_is_frozen_stands_still_and_what_thawed_goes_on() -> None:
     assert not neighbours.touched
     still = settled(frozen, column=BY["changes"])
     assert addresses(still) == ["198.51.100.7", "198.51.100.8", "198.51.100.9"]
-    assert [(each.state, each.changes, each.used) for each in still.window(0, 9, descending=False)] == [
-        ("STALE", 0, 70.0)
-    ] * 3
+    assert [(each.state, each.changes, each.used) for each in still.window(0, 9)] == [("STALE", 0, 70.0)] * 3
     assert frozen.states["STALE"] == 3
     neighbours.thaw()
     order.renew()
@@ -186,14 +184,14 @@ def test_what_is_frozen_stands_still_and_what_thawed_goes_on() -> None:
     neighbours.hear(told("del", "198.51.100.10"), 103.0)
     order.settle()
     assert addresses(order) == ["198.51.100.7", "198.51.100.8"]
-    assert [each.changes for each in order.window(0, 9, descending=False)] == [3, 1]
+    assert [each.changes for each in order.window(0, 9)] == [3, 1]
 
 
 # -- the order
 
 
-def addresses(order: Order, *, descending: bool = False) -> list[str]:
-    return [each.address for each in order.window(0, len(order), descending=descending)]
+def addresses(order: Order, *, reverse: bool = False) -> list[str]:
+    return [each.address for each in order.window(0, len(order), reverse=reverse)]
 
 
 def settled(neighbours: Neighbours, wanted: Wanted = ALL, column: Column = BY["address"]) -> Order:
@@ -210,11 +208,11 @@ def test_addresses_are_in_the_order_of_numbers_and_ipv4_comes_first() -> None:
     order = settled(neighbours)
     wanted = ["198.51.100.9", "198.51.100.10", "2001:db8::9", "2001:db8::a", "fe80::1"]
     assert addresses(order) == wanted
-    assert addresses(order, descending=True) == wanted[::-1]
-    assert [each.address for each in order.window(1, 2, descending=False)] == wanted[1:3]
-    assert [each.address for each in order.window(1, 2, descending=True)] == wanted[3:1:-1]
-    assert order.window(4, 9, descending=True)[0].address == wanted[0]
-    assert order.window(7, 9, descending=True) == []
+    assert addresses(order, reverse=True) == wanted[::-1]
+    assert [each.address for each in order.window(1, 2)] == wanted[1:3]
+    assert [each.address for each in order.window(1, 2, reverse=True)] == wanted[3:1:-1]
+    assert order.window(4, 9, reverse=True)[0].address == wanted[0]
+    assert order.window(7, 9, reverse=True) == []
 
 
 def test_an_entry_on_two_devices_is_two() -> None:
@@ -222,7 +220,7 @@ def test_an_entry_on_two_devices_is_two() -> None:
     neighbours.show(entry("fe80::1"), 1.0)
     neighbours.show(entry("fe80::1", device="v2"), 1.0)
     order = settled(neighbours, column=BY["device"])
-    assert [each.device for each in order.window(0, 9, descending=False)] == ["v1", "v2"]
+    assert [each.device for each in order.window(0, 9)] == ["v1", "v2"]
 
 
 def test_what_is_not_known_is_the_oldest() -> None:
@@ -231,7 +229,17 @@ def test_what_is_not_known_is_the_oldest() -> None:
     neighbours.hear(change("198.51.100.2", "NONE", "INCOMPLETE"), 1.0)
     neighbours.show(entry("198.51.100.3", used=2.0), 1.0)
     order = settled(neighbours, column=BY["used"])
-    assert addresses(order, descending=True) == ["198.51.100.3", "198.51.100.1", "198.51.100.2"]
+    assert addresses(order) == ["198.51.100.3", "198.51.100.1", "198.51.100.2"]
+
+
+def test_equal_ones_are_in_the_order_of_their_addresses() -> None:
+    neighbours = Neighbours()
+    for number in (3, 1, 2):
+        neighbours.show(entry(f"198.51.100.{number}"), 1.0)
+    neighbours.hear(change("198.51.100.3", "STALE", "REACHABLE"), 2.0)
+    for name in ("changes", "last change"):
+        order = settled(neighbours, column=BY[name])
+        assert addresses(order) == ["198.51.100.3", "198.51.100.1", "198.51.100.2"]
 
 
 def test_states_families_and_words_say_what_is_shown() -> None:
@@ -274,5 +282,5 @@ def test_an_order_kept_through_changes_is_the_one_that_sorting_gives(column: Col
         order.settle()
         shown = [each for each in neighbours.entries.values() if wanted.shows(each)]
         anew = sorted(shown, key=lambda each: (column.value(each), each.place))
-        assert order.window(0, len(order), descending=False) == anew
+        assert order.window(0, len(order)) == anew
     assert len(order) > 3

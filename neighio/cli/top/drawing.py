@@ -119,7 +119,7 @@ class Pen:
         above = self._above(neighbours, order, view, width, height)
         page = max(height - len(above) - 2, 1)
         view.fit(len(order), page)
-        seen = order.window(view.first, page, descending=view.descending)
+        seen = order.window(view.first, page, reverse=view.reverse)
         columns = self._columns(seen, width, now)
         lines = [*above, self._heading(columns, view, width)]
         lines += (self._row(entry, columns, width, now) for entry in seen)
@@ -128,7 +128,7 @@ class Pen:
 
     def print(self, neighbours: Neighbours, order: Order, view: View, width: int, now: float) -> list[Line]:
         """Return all there is, as lines for a printer."""
-        seen = order.window(0, len(order), descending=view.descending)
+        seen = order.window(0, len(order), reverse=view.reverse)
         view.fit(len(order), len(order))
         columns = self._columns(seen, width, now)
         above = self._above(neighbours, order, view, width, HISTOGRAM_HEIGHT)

@@ -24,7 +24,8 @@ _RANKS: Final = {state: rank for rank, state in enumerate(STATES)}
 
 
 class Column(NamedTuple):
-    """What entries are sorted by: what of an entry, and whether the greatest comes first."""
+    """What entries are sorted by: what of an entry, and whether the greatest comes first. Equal ones are in
+    the order of their addresses, either way: what has the greatest first is negative."""
 
     name: str
     value: Callable[[Entry], str | float]
@@ -36,7 +37,7 @@ def _instant(name: str) -> Callable[[Entry], float]:
 
     def value(entry: Entry) -> float:
         instant: float | None = read(entry)
-        return -inf if instant is None else instant
+        return inf if instant is None else -instant
 
     return value
 
@@ -49,8 +50,8 @@ COLUMNS: Final = (
     Column("confirmed", _instant("confirmed"), True),
     Column("updated", _instant("updated"), True),
     Column("used", _instant("used"), True),
-    Column("probes", lambda entry: entry.probes, True),
-    Column("changes", lambda entry: entry.changes, True),
+    Column("probes", lambda entry: -entry.probes, True),
+    Column("changes", lambda entry: -entry.changes, True),
     Column("last change", _instant("changed"), True),
 )
 """Of instants the latest comes first."""
@@ -128,9 +129,9 @@ class Order:
             entry.placed = value(entry), entry.place
             insort(rows, entry, key=_placed)
 
-    def window(self, first: int, count: int, *, descending: bool) -> list[Entry]:
-        """Return so many entries from the first on, which is 0 or more."""
-        if descending:
+    def window(self, first: int, count: int, *, reverse: bool = False) -> list[Entry]:
+        """Return so many entries from the first on, which is 0 or more; in reverse, from the last back."""
+        if reverse:
             last = len(self._rows) - first
             return self._rows[max(last - count, 0) : max(last, 0)][::-1]
         return self._rows[first : first + count]

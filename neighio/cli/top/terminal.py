@@ -143,8 +143,9 @@ class Terminal:
     # -- drawing
 
     def draw(self, lines: Sequence[Line], width: int) -> bool:
-        """Draw those lines that have changed; False when the terminal has not taken the last ones yet."""
-        if self._writer.waiting:
+        """Draw those lines that have changed; False when the terminal has not taken the last ones yet,
+        or is not ours."""
+        if self._writer.waiting or self._saved is None:
             return False
         text = _CLEAR if self._whole else ""
         before = [] if self._whole else self._drawn
