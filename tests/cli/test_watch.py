@@ -147,7 +147,6 @@ def test_what_was_known_before_is_known_to_the_next_watcher() -> None:
             watcher.end(signal.SIGINT)
         with Watching("--db", db, "--json") as watcher:
             watcher.begun()
-            speaker.ask(IP, A)
             speaker.announce(IP, B)
             found = watcher.until(lambda record: record["kind"] == "moved")
     assert [short(record) for record in found] == [("new", IP, B, None), ("moved", IP, B, A)]

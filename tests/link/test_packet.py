@@ -179,6 +179,13 @@ def test_an_interface_that_takes_no_second_address_becomes_promiscuous(
     assert scene.interface.memberships == [(af_packet.PACKET_MR_PROMISC, b"")]
 
 
+def test_who_listens_to_everybody_hears_what_is_for_others(scene: Scene) -> None:
+    link = scene.open(promiscuous=True)
+    assert scene.interface.memberships == [(af_packet.PACKET_MR_PROMISC, b"")]
+    assert scene.interface.inject(frame(dst=HOST_ROLE)) == 1
+    assert link.receive() == frame(dst=HOST_ROLE)
+
+
 def test_groups_are_joined_and_left_as_often(scene: Scene) -> None:
     link = scene.open()
     link.join(GROUP)

@@ -12,7 +12,7 @@ import pytest
 
 from neighio.address import LinkAddress, parse_ip
 from neighio.watch import store as limits
-from neighio.watch.database import APPLICATION, VERSION, Database, DatabaseError
+from neighio.watch.database import APPLICATION, VERSION, Database, DatabaseError, open_to_read
 from neighio.watch.judge import Finding
 from neighio.watch.past import read_past
 from neighio.watch.store import SILENCE, TIDYING, Sighting, Store
@@ -159,6 +159,20 @@ def test_what_is_known_comes_oldest_first_and_is_the_latest_word(database: Datab
         (A, 5 * SILENCE),
     ]
     assert [one.ended for one in store.known(1)] == [5 * SILENCE]
+
+
+def test_a_reader_in_the_middle_of_it_holds_nobody_up(database: Database) -> None:
+    store = Store(database, seconds=DAY, rows=100)
+    store.commit(0.0, 0.0, [sighting(0.0)], [])
+    with closing(open_to_read(database.path)) as reader:
+        reader.execute("BEGIN")
+        count = "SELECT count(*) FROM stay"
+        assert reader.execute(count).fetchone() == (1,)
+        store.commit(1.0, 1.0, [sighting(1.0, B)], [])
+        # The reader sees one moment; the next one sees all.
+        assert reader.execute(count).fetchone() == (1,)
+    assert len(read_past(database.path, address=IP).stays) == 2
+    assert database.connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 # -- versions
