@@ -73,8 +73,9 @@ class Watch:
                     nursery.cancel_scope.cancel()
         finally:
             database.close()
-        if self._failure is not None:
-            raise self._failure
+            if self._failure is not None:
+                # Also when it was interrupted.
+                raise self._failure
         return self._status
 
     async def _end_when_signalled(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:

@@ -112,8 +112,9 @@ class Watcher:
                 with trio.move_on_after(CLOSING_SECONDS, shield=True):
                     for link in self._links.values():
                         await link.aclose()
-        if self._failure is not None:
-            raise self._failure
+                if self._failure is not None:
+                    # Instead of what ended it: the last commit may have failed because of that.
+                    raise self._failure
 
     async def _watch(self, names: Sequence[str]) -> None:
         self._listener.begun(names)

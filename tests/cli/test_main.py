@@ -44,6 +44,8 @@ def test_python_m_neighio_is_the_command() -> None:
         (["monitor", "--help"], ["examples:", "-I", "--trace", "begun", "change.json", "exit status"]),
         (["completion", "--help"], ["bash", "zsh", "fish", "argcomplete", "exit status"]),
         (["demo", "--help"], ["--memory", "kernel"]),
+        (["watch", "--help"], ["examples:", "--db", "--keep", "duplicate !", "failover", "exit status"]),
+        (["history", "--help"], ["examples:", "--since", "--plot", "stay", "exit status"]),
         (
             ["host", "--help"],
             ["examples:", "--tap", "--monitor", "draw", "extern_learn", "exit status", "_ms"],

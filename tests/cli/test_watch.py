@@ -230,6 +230,22 @@ def test_a_full_disk_ends_it_and_what_was_told_is_kept() -> None:
         assert rows(db, "PRAGMA integrity_check") == [("ok",)]
 
 
+@in_namespace
+def test_what_the_last_commit_could_not_write_is_told_also_after_ctrl_c() -> None:
+    with link() as (_, _, speaker), database() as db, Watching("--db", db, "--json") as watcher:
+        watcher.begun()
+        # From now on the disk is full. It hears of a station and of its own end in one moment.
+        resource.prlimit(watcher.process.pid, resource.RLIMIT_FSIZE, (0, 0))
+        watcher.process.send_signal(signal.SIGSTOP)
+        speaker.announce(IP, A)
+        watcher.process.send_signal(signal.SIGINT)
+        watcher.process.send_signal(signal.SIGCONT)
+        assert watcher.rest() == []
+        errors = watcher.errors()
+        status = watcher.process.wait(SECONDS)
+    assert (status, errors.count("\n")) == (2, 1) and errors.startswith(f"neighio watch: {db}: "), errors
+
+
 def speak_until_it_ends(watcher: Watching, speaker: Speaker) -> list[Record]:
     found: list[Record] = []
     number = 0
