@@ -75,7 +75,7 @@ def test_a_station_s_view_is_the_table_that_the_kernel_had() -> None:
         slow = []
         for family in ("ipv4", "ipv6"):
             # A machine under load is no reason to give somebody up, or to ask again.
-            for name, value in (("retrans_time_ms", 60000), ("delay_first_probe_time", 60)):
+            for name, value in (("mcast_solicit", 60), ("delay_first_probe_time", 60)):
                 here.sysctl(f"net/{family}/neigh/eth0/{name}", value)
                 slow += ["--set", f"{family}.{name}={value}"]
         tap = Tap(here, "eth0")
