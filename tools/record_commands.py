@@ -381,6 +381,8 @@ class Shell:
             so_far = os.fstat(output.fileno()).st_size
             os.killpg(process.pid, signal.SIGINT)
             process.wait(LONGEST_SECONDS)
+            if not so_far:
+                raise RuntimeError(f"nothing was printed in time, which a busy machine explains: {line.text}")
             output.seek(0)
             return f"$ {line.text}\n{output.read(so_far)}^C\n{output.read()}"
 
