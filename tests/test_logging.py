@@ -73,3 +73,11 @@ async def test_a_conflict_is_told_at_info(caplog: pytest.LogCaptureFixture) -> N
                 await two.ours.add_address("198.51.100.1/24")
             del peer
     assert f"198.51.100.1 dev va: {THEIRS} has it, too" in caplog.messages
+
+
+async def test_transitions_cost_nothing_unless_they_are_wanted(caplog: pytest.LogCaptureFixture) -> None:
+    async with net() as two:
+        assert not two.a._driver.trace
+    with caplog.at_level(logging.DEBUG, logger="neighio"):
+        async with net() as two:
+            assert two.a._driver.trace
