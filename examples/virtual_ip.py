@@ -49,6 +49,7 @@ async def stand_by(table: neighio.NeighbourTable, virtual: str) -> float:
             losses = 0
             heard = trio.current_time()
         await trio.sleep_until(asked + EVERY)
+    await trio.lowlevel.checkpoint()
     return heard
 
 
