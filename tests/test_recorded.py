@@ -21,10 +21,13 @@ from neighio.cli import build_parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "commands"
+TOOL = ROOT / "tools" / "record_commands.py"
+if not TOOL.exists():
+    pytest.skip("a checkout's tools are not in its wheel", allow_module_level=True)
 
 
 def load() -> ModuleType:
-    spec = spec_from_file_location("record_commands", ROOT / "tools" / "record_commands.py")
+    spec = spec_from_file_location("record_commands", TOOL)
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     # Where a data class looks up what its annotations mean.
