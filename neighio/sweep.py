@@ -157,7 +157,9 @@ class Sweep:
 
     def _reply(self) -> Reply:
         key, lladdrs, round_trip = self._replies.popleft()
-        others = tuple([bytes.__new__(LinkAddress, other) for other in lladdrs[:-1]])
+        others: tuple[LinkAddress, ...] = ()
+        if len(lladdrs) > 1:
+            others = tuple([bytes.__new__(LinkAddress, other) for other in lladdrs[:-1]])
         lladdr = bytes.__new__(LinkAddress, lladdrs[-1])
         return Reply(format_ip(key), self._device.name, lladdr, round_trip, others)
 
