@@ -53,7 +53,7 @@ def report(engine: Sequence[Result], kernel: Sequence[Result], host: Sequence[Re
             "",
         ]
     if not differing:
-        lines += ["None.", ""]
+        lines += ["None beside these." if deliberate else "None.", ""]
     lines += _not_played([*engine, *kernel, *host])
     lines += _cells(held)
     lines += ["## All scenarios", "", "| scenario | holds | expected from | engine | this kernel | host |"]
