@@ -118,7 +118,8 @@ def by_loop(sent: dict[str, list[bytes]], count: int, send: Callable[[bytes], in
                 except BlockingIOError:
                     pass
                 spent += thread_time_ns() - begin
-        assert received == count * BATCH, (kind, received)
+        # And what the kernel at the other end has to say for itself.
+        assert received >= count * BATCH, (kind, received)
         found[f"{kind}|recvfrom_into"] = received / spent * 1e9
     return found
 

@@ -18,9 +18,9 @@ from .constants import (
 
 __all__ = ["PeriodicGC", "forced_gc"]
 
-CANDIDATES: Final = 1024
-"""How many entries one forced collection examines at most. The kernel stops after a millisecond; the
-core has no clock."""
+CANDIDATES: Final = 768
+"""How many entries one forced collection examines at most: when all of them go, under 2 ms. The kernel stops
+after a millisecond; the core has no clock."""
 
 YOUNG: Final = 5.0
 """An entry updated within so many seconds is not collected by force."""
