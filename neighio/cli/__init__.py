@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
-from .output import printable
+from .output import Output, printable
 
 __all__ = ["INTERRUPTED", "UNUSABLE", "build_parser", "main"]
 
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.version:
             from .. import __version__
 
-            print(f"neighio {__version__}")
+            Output().line(f"neighio {__version__}")
             return 0
         if arguments.command is not None:
             return _find(arguments.run, alone=argv is None)(arguments)
@@ -112,7 +112,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except OSError as error:
         # Not from the command's work, of which each command tells itself: the output's disk is full.
-        print(printable(f"neighio {arguments.command}: {error}"), file=sys.stderr)
+        from .running import explain
+
+        name = parser.prog if arguments.command is None else f"{parser.prog} {arguments.command}"
+        print(printable(f"{name}: {explain(error)}"), file=sys.stderr)
         return UNUSABLE
     parser.print_help(sys.stderr)
     return UNUSABLE

@@ -43,7 +43,10 @@ def history(arguments: Namespace) -> int:
         if arguments.plot is not None:
             _plot(arguments, past, by_lladdr=address is not None)
     except (NeighioError, OSError) as error:
-        print(printable(f"neighio history: {error}"), file=sys.stderr)
+        # Imported here: nothing else of this command needs trio.
+        from .running import explain
+
+        print(printable(f"neighio history: {explain(error)}"), file=sys.stderr)
         return UNUSABLE
     return 0
 

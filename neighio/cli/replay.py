@@ -24,6 +24,7 @@ from . import INTERRUPTED, UNUSABLE
 from .output import Output, printable
 from .progress import Progress
 from .replay_report import CaptureStamp, closing_records, start_record, text_lines, told_record
+from .running import explain
 from .settings import parse_setting
 
 __all__ = ["replay"]
@@ -37,7 +38,7 @@ def replay(arguments: Namespace) -> int:
     try:
         return Replay(arguments).run()
     except (NeighioError, OSError, ValueError) as error:
-        print(printable(f"neighio replay: {_explain(error)}"), file=sys.stderr)
+        print(printable(f"neighio replay: {explain(error)}"), file=sys.stderr)
         return UNUSABLE
 
 
@@ -264,10 +265,3 @@ def _check_picture(path: str, capture: str) -> None:
         reason = errno.EACCES
     if reason:
         raise OSError(reason, os.strerror(reason), path)
-
-
-def _explain(error: Exception) -> str:
-    # The text of an OSError begins with its number.
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)

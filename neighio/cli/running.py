@@ -58,8 +58,9 @@ async def _cancel_when_interrupted(interrupts: AsyncIterator[int], scope: trio.C
         scope.cancel()
 
 
-def explain(error: NeighioError | OSError) -> str:
+def explain(error: Exception) -> str:
     """What an error says to people."""
-    # The text of an OSError begins with its number, which our own messages do not need.
-    ours = error.strerror if isinstance(error, NeighioError) and isinstance(error, OSError) else None
-    return ours or str(error)
+    # The text of an OSError begins with its number.
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)

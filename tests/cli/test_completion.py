@@ -156,7 +156,9 @@ def test_without_the_package_a_shell_that_asks_gets_no_answer() -> None:
 
 
 def test_a_full_disk_is_told_in_one_line() -> None:
-    assert "No space left on device" in on_a_full_disk("completion", "zsh")
+    assert on_a_full_disk("completion", "zsh") == (
+        "neighio completion: standard output: No space left on device\n"
+    )
 
 
 def test_an_unknown_shell_is_refused() -> None:

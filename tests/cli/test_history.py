@@ -21,7 +21,7 @@ from neighio.watch.database import Database
 from neighio.watch.judge import Finding
 from neighio.watch.store import Sighting, Store
 
-from .looking import neighio, on_a_terminal
+from .looking import neighio, on_a_full_disk, on_a_terminal
 from .schemas import validate
 from .watching import COMMAND, SECONDS, Watching, link, short, station
 
@@ -189,6 +189,12 @@ def test_a_picture_of_a_station_has_a_row_for_each_address(db: str, tmp_path: Pa
 def test_what_cannot_be_done_is_told_in_a_line(arguments: list[str], words: str, db: str) -> None:
     status, _, errors = neighio("history", "--db", db, *arguments)
     assert status == 2 and words in errors and errors.count("\n") == 1
+
+
+def test_a_full_disk_is_told_of(db: str) -> None:
+    assert on_a_full_disk("history", "--db", db, IP) == (
+        "neighio history: standard output: No space left on device\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,19 @@ def test_python_m_neighio_is_the_command() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"neighio {neighio.__version__}\n", "")
 
 
+def test_a_version_that_cannot_be_printed_is_told_of_without_a_command() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "neighio", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (2, "neighio: standard output: No space left on device\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -363,7 +363,8 @@ def test_it_ends_when_nobody_reads_any_more() -> None:
 def test_a_full_disk_is_told_in_one_line() -> None:
     with link() as (here, _):
         furnish_kernel(here)
-        assert "No space left on device" in on_a_full_disk("show", "--kernel")
+        told = on_a_full_disk("show", "--kernel")
+    assert told == "neighio show: standard output: No space left on device\n"
 
 
 def test_ctrl_c_ends_it_while_somebody_is_waited_for() -> None:
