@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from pathlib import Path
 
 from ..testing import available, enter_command
-from . import INTERRUPTED
+from . import INTERRUPTED, UNUSABLE
 from .demo_show import choose_show
 from .output import printable
 from .play import play
-from .running import run
+from .running import explain, run
 from .stage import Stage, kernel_stage, memory_stage
 
 __all__ = ["demo"]
@@ -26,7 +26,8 @@ def demo(arguments: Namespace) -> int:
         if unavailable is None:
             _become_private()
         print(f"Playing in memory: {printable(str(unavailable))}")
-    return _perform(memory_stage())
+    with memory_stage() as built:
+        return _perform(built)
 
 
 def _become_private() -> None:
@@ -41,20 +42,26 @@ def _become_private() -> None:
     os.execvpe(command[0], command, {**os.environ, "PYTHONPATH": path})
 
 
-def _perform(stage: AbstractContextManager[Stage]) -> int:
-    with stage as built, choose_show(built.name) as show:
-        return run("demo", lambda: play(built, show))
+def _perform(stage: Stage) -> int:
+    with choose_show(stage.name) as show:
+        return run("demo", lambda: play(stage, show))
 
 
 def _perform_here() -> int:
     """Play in the namespace that this process has to itself."""
     try:
-        return _perform(kernel_stage())
+        with ExitStack() as stack:
+            try:
+                built = stack.enter_context(kernel_stage())
+            except OSError as error:
+                print(f"Playing in memory: the private network could not be built: {printable(str(error))}")
+                built = stack.enter_context(memory_stage())
+            return _perform(built)
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
-        print(f"Playing in memory: the private network could not be built: {printable(str(error))}")
-        return _perform(memory_stage())
+        print(printable(f"neighio demo: {explain(error)}"), file=sys.stderr)
+        return UNUSABLE
 
 
 if __name__ == "__main__":

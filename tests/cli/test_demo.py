@@ -184,3 +184,16 @@ def test_it_ends_when_nobody_reads_any_more() -> None:
     process.stderr.close()
     process.wait(SECONDS)
     assert errors == ""
+
+
+def test_a_full_disk_is_told_of() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, *COMMAND],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (2, "neighio demo: standard output: No space left on device\n")
