@@ -78,9 +78,10 @@ async def open_control(table: TableService, name: str) -> ControlSocket:
     """
     if not hasattr(socket, "AF_UNIX"):
         raise NeighioError("control: this system has no Unix sockets")
-    where = Path.cwd() / name
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        # Of a process whose folder was removed there is no cwd.
+        where = Path(name) if os.path.isabs(name) else Path.cwd() / name
         with suppress(NeighioError):
             if where.parent == runtime_directory():
                 where.parent.mkdir(mode=0o700, exist_ok=True)

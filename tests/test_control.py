@@ -550,6 +550,19 @@ async def test_a_relative_path_is_removed_wherever_the_process_is_by_then(
     assert not exists(tmp_path / "x.sock")
 
 
+async def test_in_a_folder_that_was_removed_an_absolute_path_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, removed = tmp_path / "x.sock", tmp_path / "removed"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
+    removed.rmdir()
+    async with serving(path), client(path):
+        pass
+    assert not exists(path)
+    assert await refused("x.sock") == "control: x.sock: No such file or directory"
+
+
 async def test_nothing_was_touched_where_the_socket_is_refused(path: Path) -> None:
     write(path, "mine")
     link = Segment(trio.current_time).attach(OURS, name="va")
