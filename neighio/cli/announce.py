@@ -167,6 +167,7 @@ class Announce:
         return True
 
     def _announce_once(self, table: NeighbourTable, one: Announced, number: int) -> bool:
+        _check_present(one.device)
         before = table.statistics().counters
         one.device.announce(
             one.key,
@@ -198,7 +199,7 @@ class Announce:
         try:
             found = await find_owners(table, one.key, one.dev, tries=VERIFICATIONS, listen=LISTEN)
         except NeighioError as error:
-            self._failure = error
+            self._failure = error if one.device.present else _gone(one.dev)
             await trio.lowlevel.checkpoint()
             return
         # A virtual router's address is told for whoever has it, be it this host or not.
@@ -243,12 +244,28 @@ class Announce:
         return "  ".join(words)
 
 
+def _check_present(device: AttachedDevice) -> None:
+    """Return if a device has not been removed.
+
+    Raises:
+        DeviceGone
+    """
+    if not device.present:
+        raise _gone(device.name)
+
+
+def _gone(dev: str) -> DeviceGone:
+    return DeviceGone(f"{dev} is gone")
+
+
 def _announced(device: AttachedDevice, key: bytes, mac: LinkAddress | None, *, force: bool) -> Announced:
     """What is announced of an address on a device.
 
     Raises:
         InvalidAddress: it cannot be announced there.
+        DeviceGone: the device has been removed meanwhile.
     """
+    _check_present(device)
     device.check_announced(key, force=force)
     # What a client's table does not know of the kernel, and what neighbours believe of whoever tells them.
     forwarding = len(key) == 16 and read_number(f"net/ipv6/conf/{device.name}/forwarding")
