@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .driver import Driver
 
 __all__ = ["Reply", "probe"]
+
+LISTENING: Final = 0.9
+"""How much of the time before a caller's deadline may go by with listening for duplicates."""
 
 
 class Reply(NamedTuple):
@@ -51,7 +54,9 @@ async def probe(
         if not record.answers:
             raise Unreachable(f"{format_ip(key)} dev {device.name}: no answer in {retrans_time:g} s")
         if listen > 0:
-            await trio.sleep(listen)
+            # Whose time is up before that wants the answer, which would go with the cancelled call.
+            left = trio.current_effective_deadline() - trio.current_time()
+            await trio.sleep(min(listen, max(left * LISTENING, 0.0)))
     finally:
         driver.close_probe(index, key, record)
         engine.end_probe(neighbour, index, key, driver.clock())

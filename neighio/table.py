@@ -136,7 +136,8 @@ class NeighbourTable(TableService):
         """Ask now whether somebody is there, whatever the entry's state; outside its probe counter.
 
         ``unicast`` asks at the known address alone, if there is one. ``listen`` goes on for so many seconds
-        after the first answer, to hear duplicates. ``source`` is the address with which to ask, in place
+        after the first answer, to hear duplicates, but ends before the deadline of a cancel scope around
+        the call does: the answer is returned. ``source`` is the address with which to ask, in place
         of the one that arp_solicit would take: an own one of any device, or the unspecified address, which
         enters nobody's table (an ARP probe, RFC 5227 1.1).
 
