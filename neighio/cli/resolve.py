@@ -66,7 +66,8 @@ class Finding:
 
 @dataclass(slots=True)
 class Tally:
-    """What all requests for one address came to. ``told`` are those whose outcome was printed."""
+    """What all requests for one address came to. ``told`` are those whose outcome was printed; one that
+    Ctrl-C cut short is none of them, and ``answered`` of those alone."""
 
     asked: int = 0
     told: int = 0
@@ -188,7 +189,6 @@ class Resolve:
             with table.neighbour(question.hop, question.dev) as neighbour:
                 state, lladdr = NudState(neighbour.nud_state), neighbour.lladdr
             if state & NudState.NOARP:
-                tally.answered += 1
                 finding = replace(finding, lladdr=str(lladdr or "") or None, state=state.name)
             else:
                 finding = await self._probe(table, question, finding)
@@ -215,8 +215,6 @@ class Resolve:
         after = table.lookup(*where)
         milliseconds = round(reply.round_trip * 1e3, 3)
         tally = self._tallies[question]
-        tally.answered += 1
-        tally.round_trips.append(milliseconds)
         tally.lladdrs.update(dict.fromkeys((reply.lladdr, *reply.others)))
         return replace(
             finding,
@@ -230,7 +228,11 @@ class Resolve:
 
     def _tell(self, question: Question, finding: Finding) -> bool:
         """Print what became of a request; False when nobody reads any more."""
-        self._tallies[question].told += 1
+        tally = self._tallies[question]
+        tally.told += 1
+        tally.answered += finding.error is None
+        if finding.round_trip_ms is not None:
+            tally.round_trips.append(finding.round_trip_ms)
         return self._arguments.quiet or self._output.line(self._text(question, finding))
 
     def _tell_what_is_open(self, patience: float) -> None:
@@ -260,14 +262,16 @@ class Resolve:
     def summarise(self) -> None:
         """Print, for each address that was asked for, how its requests went."""
         for question, tally in self._tallies.items():
-            if not tally.asked:
+            # One that had no turn was told of, too.
+            asked = min(tally.asked, tally.told)
+            if not asked:
                 continue
-            lost = 100 * (tally.asked - tally.answered) / tally.asked
+            lost = 100 * (asked - tally.answered) / asked
             times = tally.round_trips
             trips = [min(times), round(median(times), 3), max(times)] if times else []
             if self._arguments.json:
                 summary: dict[str, float | None] = {
-                    "asked": tally.asked,
+                    "asked": asked,
                     "answered": tally.answered,
                     "lost_percent": round(lost, 1),
                     **dict(zip_longest(("min_ms", "median_ms", "max_ms"), trips)),
@@ -276,7 +280,7 @@ class Resolve:
                 self._output.line(json.dumps({**whose, "summary": summary}))
                 continue
             text = printable(str(question)).ljust(self._width)
-            text += f"  {tally.asked} asked, {tally.answered} answered, {lost:.0f} % lost"
+            text += f"  {asked} asked, {tally.answered} answered, {lost:.0f} % lost"
             if trips:
                 text += f"; {' / '.join(f'{trip:.3f}' for trip in trips)} ms min / median / max"
             self._output.line(text)

@@ -375,6 +375,14 @@ def test_who_has_answered_before_the_deadline_has_answered() -> None:
 
 
 @in_namespace
+def test_an_answer_before_the_deadline_is_told_although_duplicates_are_still_listened_for() -> None:
+    with link():
+        status, found = resolve_json("198.51.100.7", "-c", "2", "-i", "0", "--listen", "3600", "-w", "2")
+    first, *_ = found
+    assert (status, first["lladdr"], first["error"]) == (0, THEM, None)
+
+
+@in_namespace
 def test_requests_come_from_the_source_that_was_asked_for() -> None:
     with link() as (here, peer):
         here.add_address("eth0", "203.0.113.1/24")
@@ -441,6 +449,27 @@ def test_ctrl_c_ends_it_with_what_it_has() -> None:
         )
         assert command.stdout is not None
         first = command.stdout.readline()
+        command.send_signal(signal.SIGINT)
+        rest, errors = command.communicate(timeout=20)
+    assert THEM in first
+    assert (command.returncode, errors) == (130, "")
+    assert rest.startswith("198.51.100.7  1 asked, 1 answered, 0 % lost; ")
+
+
+@in_namespace
+def test_a_request_that_ctrl_c_cuts_short_is_not_lost() -> None:
+    with link() as (_, peer), raw(peer) as wire:
+        command = subprocess.Popen(
+            [*COMMAND, "198.51.100.7", "--count", "3", "--interval", "0", "--listen", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert command.stdout is not None
+        asked = requests(wire)
+        answer(wire, next(asked)[1], THEM)
+        first = command.stdout.readline()
+        next(asked)
         command.send_signal(signal.SIGINT)
         rest, errors = command.communicate(timeout=20)
     assert THEM in first
