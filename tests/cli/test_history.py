@@ -183,6 +183,7 @@ def test_a_picture_of_a_station_has_a_row_for_each_address(db: str, tmp_path: Pa
         ([IP, "--since", "yesterday"], "--since: 'yesterday' is neither a duration as 2h or 3d nor a time"),
         ([IP, "--since", "-2h"], "--since"),
         ([IP, "--plot", "/dev/full"], "plot: /dev/full: No space left on device"),
+        ([IP, "--plot", "/nowhere/lan.png"], "--plot: '/nowhere/lan.png' does not end in .svg"),
         ([IP, "--plot", "/nowhere/lan.svg"], "plot: /nowhere/lan.svg: No such file or directory"),
     ],
 )

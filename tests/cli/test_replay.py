@@ -172,7 +172,8 @@ def test_a_summary_leaves_the_events_out(office: Path) -> None:
         (["{office}", "--set", "ipv4.odd=1"], "ipv4.odd: no such parameter"),
         (["{office}", "--plot", "{here}"], "{here}: Is a directory"),
         (["{office}", "--plot", "{here}/none/life.svg"], "{here}/none/life.svg: No such file or directory"),
-        (["{office}", "--plot", "{office}"], "plot: {office} is the capture"),
+        (["{office}", "--plot", "{office}"], "--plot: '{office}' does not end in .svg"),
+        (["{office}", "--plot", "{here}/life.png"], "--plot: '{here}/life.png' does not end in .svg"),
         (["{office}", "--plot", "/proc/life.svg"], "/proc/life.svg: "),
         (["{office}", "--plot", "/dev/full"], "/dev/full: No space left on device"),
         (["{here}"], "{here}: Is a directory"),
@@ -190,6 +191,15 @@ def test_what_cannot_be_is_one_line_that_names_it(
     errors = capsys.readouterr().err
     assert errors.startswith("neighio replay: ") and errors.count("\n") == 1 and "\x1b" not in errors
     assert names.format(**names_it) in errors
+    assert not (office.parent / "life.png").exists()
+
+
+def test_a_picture_does_not_take_the_captures_place(office: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture = office.rename(office.with_suffix(".SVG"))
+    before = capture.read_bytes()
+    assert main(["replay", str(capture), "--plot", str(capture)]) == 2
+    assert capsys.readouterr().err == f"neighio replay: plot: {capture} is the capture\n"
+    assert capture.read_bytes() == before
 
 
 def test_a_capture_without_frames_says_so(tmp_path: Path) -> None:

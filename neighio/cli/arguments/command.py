@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Commands", "add_command", "count", "seconds"]
+__all__ = ["Commands", "add_command", "count", "picture", "seconds"]
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
@@ -50,6 +51,13 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return value
+
+
+def picture(text: str) -> str:
+    """A file for a picture, which is SVG; or a device or a pipe, whose name promises nothing."""
+    if not text.lower().endswith(".svg") and (os.path.isfile(text) or not os.path.exists(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in .svg, and no other picture is drawn")
+    return text
 
 
 def seconds(text: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .command import Commands, add_command
+from .command import Commands, add_command, picture
 from .times import instant
 
 __all__ = ["add_history"]
@@ -47,4 +47,4 @@ def add_history(commands: Commands) -> None:
         "--since", type=instant, metavar="T", help="tell what was so later than this: 2h, 3d, or a time"
     )
     history.add_argument("-j", "--json", action="store_true", help="print JSON objects, one a line")
-    history.add_argument("--plot", metavar="FILE.svg", help="draw a picture, too")
+    history.add_argument("--plot", type=picture, metavar="FILE.svg", help="draw a picture, too")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .command import Commands, add_command
+from .command import Commands, add_command, picture
 
 __all__ = ["add_replay"]
 
@@ -84,7 +84,9 @@ def add_replay(commands: Commands) -> None:
         help="the station whose table it is, by its IP address (with /LENGTH) or its link-layer address",
     )
     parser.add_argument("-j", "--json", action="store_true", help="print JSON objects, one a line")
-    parser.add_argument("--plot", metavar="FILE.svg", help="draw the neighbours' lives into this file")
+    parser.add_argument(
+        "--plot", type=picture, metavar="FILE.svg", help="draw the neighbours' lives into this file"
+    )
     parser.add_argument(
         "--set",
         action="append",
