@@ -96,7 +96,9 @@ def parse_ip(value: IPAddress, *, field: str = "ip") -> tuple[bytes, str | None]
             packed = _pton(_AF_INET6 if ":" in text else _AF_INET, text)
         except (OSError, ValueError):
             raise InvalidAddress(f"{field}: {value!r} is not an IP address") from None
-        if percent and (not zone or ":" not in text):
+        if percent and ":" not in text:
+            raise InvalidAddress(f"{field}: {value!r} has a zone, and an IPv4 address has none")
+        if percent and not zone:
             raise InvalidAddress(f"{field}: {value!r} has no valid zone")
         return packed, zone or None
     if isinstance(value, bytes):

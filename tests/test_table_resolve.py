@@ -158,7 +158,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"ip": "::"}, "ip: the unspecified address is nobody's"),
     ({"ip": "fe80::1%vb", "dev": "va"}, "zone 'vb' contradicts device 'va'"),
     ({"ip": "fe80::1%"}, "ip: 'fe80::1%' has no valid zone"),
-    ({"ip": "198.51.100.2%va"}, "ip: '198.51.100.2%va' has no valid zone"),
+    ({"ip": "198.51.100.2%va"}, "ip: '198.51.100.2%va' has a zone, and an IPv4 address has none"),
     ({"ip": PEER, "dev": "vb"}, "device: 'vb' is not attached; there is va"),
     ({"ip": PEER, "dev": ""}, "device: '' is not attached; there is va"),
 ]

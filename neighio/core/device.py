@@ -100,8 +100,10 @@ def parse_interface(address: str) -> tuple[bytes, int]:
     """
     text, slash, length = address.partition("/")
     ip, _ = parse_ip(text, field="address")
-    if not slash or not (length.isascii() and length.isdigit()) or int(length) > len(ip) * 8:
+    if not slash or not (length.isascii() and length.isdigit()):
         raise InvalidAddress(f"address: {address!r} has no prefix length")
+    if int(length) > len(ip) * 8:
+        raise InvalidAddress(f"address: {address!r}: /{length} is more than /{len(ip) * 8}")
     return ip, int(length)
 
 

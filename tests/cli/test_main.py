@@ -108,7 +108,7 @@ def test_without_a_command_the_help_goes_to_standard_error(capsys: pytest.Captur
         ([*HOST, "--set", "ipv4.reachable_time=1"], "ipv4.reachable_time"),
         ([*HOST, "--set", "ipv6.dad_transmits=256"], "ipv6.dad_transmits: 256 is out of range"),
         ([*HOST, "--address", "198.51.100.1"], "address: '198.51.100.1' has no prefix length"),
-        ([*HOST, "--address", "198.51.100.1/33"], "address: "),
+        ([*HOST, "--address", "198.51.100.1/33"], "address: '198.51.100.1/33': /33 is more than /32"),
         ([*HOST, "--address", "224.0.0.1/24"], "address: 224.0.0.1 can be no station's own address"),
         (
             [*HOST, "--address", "fe80::1/64", "--address", "fe80:0::1/10"],

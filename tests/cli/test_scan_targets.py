@@ -64,7 +64,7 @@ def test_an_address_a_network_and_a_range_are_runs_of_addresses(
         ("198.51.100.9-7", "is reversed"),
         ("2001:db8::9-7", "is reversed"),
         ("198.51.100.9-::ffff:198.51.100.10", "begins in one family and ends in the other"),
-        ("198.51.100.9%eth0", "has no valid zone"),
+        ("198.51.100.9%eth0", "has a zone, and an IPv4 address has none"),
         ("fe80::7%", "has no valid zone"),
         ("fe80::%eth0/64", "has no valid zone"),
     ],
