@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from ..address import Network, format_ip, parse_ip
+from ..address import Network, format_ip, pack_plain, parse_ip
 from ..errors import InvalidAddress
 from ..sweep import MAX_SWEEP
 
@@ -42,6 +42,8 @@ def span_of(text: str) -> Span:
         InvalidAddress: it is none of these, or the range is reversed; names the field.
     """
     plain, percent, zone = text.partition("%")
+    if percent and len(pack_plain(plain) or b"") == 4:
+        raise InvalidAddress(f"network: {text!r} has a zone, and an IPv4 address has none")
     if percent and (not zone or "/" in zone or ":" not in plain):
         raise InvalidAddress(f"network: {text!r} has no valid zone")
     if "-" in plain:
