@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 import trio
@@ -130,11 +131,11 @@ class Scan:
         arguments = self._arguments
         failure: NeighioError | OSError | Unread | None = None
         nodes = AllNodes(plan.device.name, plan.device.index, plan.sources)
-        heard = trio.Event()
+        telling, tried = trio.open_memory_channel[None](1)
 
         async def find_nodes() -> None:
-            await nodes.ask(arguments.tries, arguments.interval)
-            heard.set()
+            with telling:
+                await nodes.ask(arguments.tries, arguments.interval, telling)
 
         try:
             async with trio.open_nursery() as nursery:
@@ -146,8 +147,7 @@ class Scan:
                         for piece in pieces(plan.spans[family]):
                             await self._sweep_networks(table, plan, piece)
                     if plan.sources:
-                        await heard.wait()
-                        await self._sweep_nodes(table, plan, nodes)
+                        await self._sweep_nodes(table, plan, nodes, tried)
                 except (NeighioError, OSError, Unread) as error:
                     failure = error
                 nursery.cancel_scope.cancel()
@@ -155,18 +155,27 @@ class Scan:
             self._tally.requests += nodes.sent
         return failure
 
-    async def _sweep_nodes(self, table: NeighbourTable, plan: Plan, nodes: AllNodes) -> None:
-        """Solicit who answered the request to all nodes.
+    async def _sweep_nodes(
+        self, table: NeighbourTable, plan: Plan, nodes: AllNodes, tried: trio.MemoryReceiveChannel[None]
+    ) -> None:
+        """Solicit who answers the request to all nodes, after each time that it was sent.
 
         Raises:
             NeighioError, Unread
         """
+        swept = 0
+        async for _ in tried:
+            new = tuple(islice(nodes.found, swept, None))
+            swept += len(new)
+            if new:
+                self._to_ask += len(new)
+                await self._sweep_networks(table, plan, new)
         if nodes.failure is not None:
+            # The addresses of a link that goes down are gone a moment before it is told of.
+            await trio.sleep(LISTEN)
+            if not plan.device.up:
+                raise DeviceGone(f"{plan.device.name} is down")
             raise NeighioError(f"network: ff02::1 cannot be asked: {explain(nodes.failure)}")
-        if nodes.found:
-            self._to_ask += len(nodes.found)
-            await self._sweep_networks(table, plan, tuple(nodes.found))
-        await trio.lowlevel.checkpoint()
 
     async def _sweep_networks(self, table: NeighbourTable, plan: Plan, networks: Sequence[Network]) -> None:
         arguments, device = self._arguments, plan.device.name

@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -59,8 +60,10 @@ class AllNodes:
         self.sent: int = 0
         self.failure: OSError | None = None
 
-    async def ask(self, tries: int, interval: float) -> None:
-        """Ask so often, and listen for ``interval`` seconds after each time."""
+    async def ask(
+        self, tries: int, interval: float, tried: trio.MemorySendChannel[None] | None = None
+    ) -> None:
+        """Ask so often, and listen for ``interval`` seconds after each time; then tell ``tried`` of it."""
         try:
             wire = trio.socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
         except OSError as error:
@@ -76,6 +79,10 @@ class AllNodes:
                         for source in self._sources:
                             await self._send(wire, source, number)
                         await trio.sleep(interval)
+                        if tried is not None:
+                            # Who has not read the last one yet will find these stations, too.
+                            with suppress(trio.WouldBlock):
+                                tried.send_nowait(None)
                 except OSError as error:
                     self.failure = error
                 nursery.cancel_scope.cancel()

@@ -189,6 +189,56 @@ def test_ctrl_c_ends_it_with_what_it_has() -> None:
 
 
 @in_namespace
+def test_ctrl_c_while_all_nodes_are_asked_has_those_who_have_answered() -> None:
+    with (
+        link(ipv6=["fe80::7", "2001:db8::7"]),
+        subprocess.Popen(
+            [*COMMAND, "-l", "-6", "--tries", "100", "--interval", "0.3", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as command,
+    ):
+        assert command.stdout is not None and command.stderr is not None
+        watchdog = threading.Timer(SECONDS / 2, command.kill)
+        watchdog.start()
+        seen = [command.stdout.readline() for _ in range(3)]
+        watchdog.cancel()
+        command.send_signal(signal.SIGINT)
+        output, errors = "".join(seen) + command.stdout.read(), command.stderr.read()
+        assert command.wait(SECONDS) == 130
+    assert "Traceback" not in errors
+    *found, end = records(output)
+    assert who(found) == ["2001:db8::7", "fe80::7"]
+    assert (end["interrupted"], end["answered"], end["addresses"]) == (True, 2, 2)
+
+
+@in_namespace
+def test_a_device_that_goes_down_while_all_nodes_are_asked_ends_it_with_what_it_has() -> None:
+    with (
+        link(ipv6=["fe80::7", "2001:db8::7"]) as (here, _),
+        subprocess.Popen(
+            [*COMMAND, "-l", "-6", "--tries", "100", "--interval", "0.3", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as command,
+    ):
+        assert command.stdout is not None and command.stderr is not None
+        watchdog = threading.Timer(SECONDS / 2, command.kill)
+        watchdog.start()
+        seen = [command.stdout.readline() for _ in range(3)]
+        watchdog.cancel()
+        here.set_link("eth0", up=False)
+        output, errors = "".join(seen) + command.stdout.read(), command.stderr.read()
+        assert command.wait(SECONDS) == 2
+    assert errors == "neighio scan: eth0 is down\n"
+    *found, end = records(output)
+    assert who(found) == ["2001:db8::7", "fe80::7"]
+    assert (end["error"], end["answered"]) == ("eth0 is down", 2)
+
+
+@in_namespace
 def test_a_device_that_goes_down_or_away_ends_it_with_what_it_has() -> None:
     for how, why in {"down": "eth0 is down", "away": "eth0 was removed"}.items():
         with link(*HOSTS) as (here, _):
