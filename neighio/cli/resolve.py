@@ -71,6 +71,8 @@ class Tally:
 
     asked: int = 0
     told: int = 0
+    unable: int = 0
+    """Those that could not be sent, as the device or the table did not allow it."""
     answered: int = 0
     round_trips: list[float] = field(default_factory=list)
     lladdrs: dict[LinkAddress, None] = field(default_factory=dict)
@@ -122,7 +124,10 @@ class Resolve:
                 raise self._refused
             if scope.cancelled_caught:
                 self._tell_what_is_open(patience)
-        return 0 if all(tally.answered for tally in self._tallies.values()) else 1
+        tallies = self._tallies.values()
+        if all(tally.unable == tally.told for tally in tallies):
+            return UNUSABLE
+        return 0 if all(tally.answered for tally in tallies) else 1
 
     async def _question(self, table: NeighbourTable, text: str) -> Question:
         key, zone = parse_ip(text)
@@ -195,6 +200,7 @@ class Resolve:
         except Unreachable:
             finding = replace(finding, error=f"no answer in {question.patience:g} s")
         except (DeviceGone, TableFull) as error:
+            tally.unable += 1
             finding = replace(finding, error=str(error))
         except InvalidAddress as error:
             # Later on it is the device that has gone.

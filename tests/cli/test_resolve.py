@@ -202,7 +202,7 @@ def test_ipv6_is_asked_for_from_a_source_of_ones_own() -> None:
         assert "eth0 has no link-local address from which to ask for 2001:db8::7" in refusal("2001:db8::7")
         here.set_link("eth0", up=False)
         status, (found,) = resolve_json("2001:db8::7", "--dev", "eth0")
-        assert (status, found["error"]) == (1, "eth0 is down")
+        assert (status, found["error"]) == (2, "eth0 is down")
 
 
 @in_namespace
@@ -425,10 +425,16 @@ def test_what_cannot_be_asked_is_refused_in_one_line_before_anybody_is_asked() -
 
 @in_namespace
 def test_a_device_that_is_down_is_told_of_each_address() -> None:
-    with link() as (here, _):
+    with link() as (here, peer):
         here.set_link("eth0", up=False)
         status, (found,) = resolve_json("198.51.100.7", "--dev", "eth0")
-    assert (status, found["error"]) == (1, "eth0 is down")
+        again = resolve("198.51.100.7", "--dev", "eth0", "-q", "-c", "2", "-i", "0")
+        # Somebody else was asked.
+        connect(here, peer, "eth1", "eth1")
+        here.add_address("eth1", "203.0.113.1/24")
+        one_of_two = resolve("203.0.113.7", "fe80::7%eth0", "-q")
+    assert again == (2, "", "") and one_of_two == (1, "", "")
+    assert (status, found["error"]) == (2, "eth0 is down")
 
 
 @in_namespace

@@ -41,7 +41,7 @@ with --count above 1, and at Ctrl-C too, one for each address at the end, with i
   summary        asked, answered, lost_percent, min_ms, median_ms and max_ms (null: nobody answered)
 
 exit status: 0 every address answered (at least one request), 1 some did not, 2 usage or privilege,
-130 interrupted"""
+or nobody could be asked (a device that is down; no summary then), 130 interrupted"""
 
 
 def add_resolve(commands: Commands) -> None:
