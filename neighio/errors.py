@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ class NeighioError(Exception):
 
 class InvalidAddress(NeighioError, ValueError):
     """An address, a zone or a device that cannot be meant: nothing was changed."""
+
+
+def unknown_interface(field: str, name: str, known: Iterable[str]) -> InvalidAddress:
+    """Return the error for an interface that is none of those that there are; ``field`` is what named it."""
+    return InvalidAddress(
+        f"{field}: there is no interface {name!r}; there is {', '.join(sorted(known)) or 'none'}"
+    )
 
 
 class _OwnErrno(NeighioError, OSError):

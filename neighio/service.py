@@ -26,7 +26,7 @@ from .core.node import Route
 from .core.switches import SWITCHES
 from .device import AttachedDevice, Device
 from .driver import Driver
-from .errors import AdminError, InternalError, InvalidAddress, NeighioError
+from .errors import AdminError, InternalError, InvalidAddress, NeighioError, unknown_interface
 from .link.base import Link, LinkDown, LinkGone, Selection
 from .logs import log_life
 from .wire.ethernet import ETH_P_ARP, ETH_P_IP, ETH_P_IPV6
@@ -354,8 +354,7 @@ class TableService(Administration):
         protocols = [ethertype for family in self._families for ethertype in _ETHERTYPES[family, host]]
         facts = await mirror.seek(name)
         if facts is None:
-            known = ", ".join(sorted(link.name for link in mirror.links.values()))
-            raise InvalidAddress(f"device: there is no interface {name!r}; there is {known}")
+            raise unknown_interface("device", name, (link.name for link in mirror.links.values()))
         for ip in addresses:
             await _refuse_the_kernels(mirror, facts.index, ip)
         # It may have changed meanwhile.

@@ -10,7 +10,7 @@ import trio
 
 from ..address import LinkAddress, format_ip, parse_ip
 from ..device import AttachedDevice
-from ..errors import DeviceGone, InvalidAddress, NeighioError
+from ..errors import DeviceGone, InvalidAddress, NeighioError, unknown_interface
 from ..host import check_station
 from ..table import NeighbourTable, open_table
 from .host_options import parse_mac
@@ -139,7 +139,7 @@ class Announce:
             (dev,) = having
         device = devices.get(dev)
         if device is None:
-            raise InvalidAddress(f"dev: there is no interface {dev!r}; there is {', '.join(devices)}")
+            raise unknown_interface("dev", dev, devices)
         if dev not in having and not self._arguments.force:
             where = f" but on {' and '.join(having)}" if having else ""
             raise InvalidAddress(f"ip: {ip} is not on {dev}{where}; --force announces it there all the same")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from ..core.constants import NUD_NAMES
-from ..errors import NeighioError
+from ..errors import NeighioError, unknown_interface
 from ..records import Record
 from .output import printable
 
@@ -121,11 +121,11 @@ class Filter(NamedTuple):
         """Make sure that the device is one of those that there are.
 
         Raises:
-            NeighioError: it is not; the message names those.
+            InvalidAddress: it is not; the message names those.
         """
-        known = sorted(names)
+        known = list(names)
         if self.device is not None and self.device not in known:
-            raise NeighioError(f"dev: there is no {self.device!r}; there are {', '.join(known) or 'none'}")
+            raise unknown_interface("dev", self.device, known)
 
     def shows(self, record: Record) -> bool:
         """Whether an entry is shown."""

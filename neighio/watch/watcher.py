@@ -14,7 +14,7 @@ import trio
 from .._logger import get_logger
 from ..address import LinkAddress, format_ip
 from ..core.constants import IFF_LOOPBACK, IFF_UP
-from ..errors import InvalidAddress, NeighioError
+from ..errors import InvalidAddress, NeighioError, unknown_interface
 from ..kernel.netlink import open_netlink
 from ..kernel.rtnetlink import LinkMessage
 from ..link.base import ARPHRD_ETHER, LinkDown, LinkGone
@@ -165,8 +165,7 @@ class Watcher:
     def _open(self, name: str) -> PacketLink:
         facts = self._own.find(name)
         if facts is None:
-            there = ", ".join(sorted(link.name for link in self._own.links.values()))
-            raise InvalidAddress(f"device: there is no {name!r}; there are {there or 'none'}")
+            raise unknown_interface("device", name, (link.name for link in self._own.links.values()))
         link = self._links[name] = open_packet_link(
             facts, protocols=(ETH_P_ARP, ETH_P_IPV6), promiscuous=True
         )

@@ -257,7 +257,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line_before_anything_is_sent() -
             ),
             ([VIP, LOCAL], f"ip: {LOCAL} is on eth0 and eth1; name one of them with --dev"),
             ([f"{LOCAL}%eth0", "-I", "eth1"], f"ip: {LOCAL}%eth0 is on another device than eth1"),
-            ([VIP, "-I", "eth7"], "dev: there is no interface 'eth7'; there is lo, eth0, eth1"),
+            ([VIP, "-I", "eth7"], "dev: there is no interface 'eth7'; there is eth0, eth1, lo"),
             ([VIP6, "--both"], "both: gratuitous ARP has these forms, and no address is IPv4"),
             ([VIP, "--both", "-A"], "not allowed with"),
             ([VIP, "-c", "0"], "no whole number above 0"),

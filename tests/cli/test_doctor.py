@@ -236,7 +236,7 @@ def test_an_interface_that_there_is_not_is_a_usage_error() -> None:
             status, output, errors = doctor("-I", name)
             assert (status, output, errors.count("\n")) == (2, "", 1)
             assert errors.startswith("neighio doctor: dev: there is no interface ")
-            assert shown in errors and errors.endswith("; there is lo, eth0\n") and "\x1b" not in errors
+            assert shown in errors and errors.endswith("; there is eth0, lo\n") and "\x1b" not in errors
 
 
 # -- /proc/sys/net

@@ -127,7 +127,9 @@ def test_filters_choose_by_family_and_device() -> None:
             (ipv4, ["198.51.100.8", "198.51.100.9"]),
         ):
             assert [monitor.begun().record()["address"], monitor.record()["address"]] == wanted
-        assert "dev: there is no 'v9'; there are v1" in refusal("monitor", "--control", path, "--dev", "v9")
+        assert "dev: there is no interface 'v9'; there is v1" in refusal(
+            "monitor", "--control", path, "--dev", "v9"
+        )
 
 
 def change(here: Here, host: int, *, state: int = NUD_STALE) -> None:

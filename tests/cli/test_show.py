@@ -113,7 +113,9 @@ def test_filters_choose_by_family_device_and_state() -> None:
         assert lines("show", "--control", path, "--dev", "v1", "-6") == [
             f"2001:db8::2 lladdr {THEM} REACHABLE"
         ]
-        assert "dev: there is no 'v9'; there are v1" in refusal("show", "--control", path, "--dev", "v9")
+        assert "dev: there is no interface 'v9'; there is v1" in refusal(
+            "show", "--control", path, "--dev", "v9"
+        )
 
 
 @in_namespace
@@ -256,7 +258,7 @@ def test_an_unknown_state_is_named_with_those_that_there_are(source: list[str]) 
 def test_an_unknown_device_is_named_with_those_that_there_are() -> None:
     with link():
         assert refusal("show", "--kernel", "--dev", "eth9") == (
-            "neighio show: dev: there is no 'eth9'; there are lo, v1\n"
+            "neighio show: dev: there is no interface 'eth9'; there is lo, v1\n"
         )
 
 

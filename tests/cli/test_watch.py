@@ -314,7 +314,7 @@ def test_what_is_no_database_of_ours_is_refused_and_left_alone(name: str, words:
 @in_namespace
 def test_a_device_that_is_not_there_is_refused_by_name() -> None:
     with link(), database() as db:
-        assert "device: there is no 'eth9'; there are eth0, lo" in refusal("--db", db, "-I", "eth9")
+        assert "device: there is no interface 'eth9'; there is eth0, lo" in refusal("--db", db, "-I", "eth9")
 
 
 @in_namespace

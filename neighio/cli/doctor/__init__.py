@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from ...errors import InvalidAddress, NeighioError
+from ...errors import NeighioError, unknown_interface
 from ..kernel_devices import KernelDevice, read_devices
 from ..output import Output
 from ..running import run
@@ -104,8 +104,7 @@ class Doctor:
             return [], []
         wanted = [device for device in found if dev in (None, device.name)]
         if not wanted and dev is not None:
-            known = ", ".join(device.name for device in found)
-            raise InvalidAddress(f"dev: there is no interface {dev!r}; there is {known}")
+            raise unknown_interface("dev", dev, (device.name for device in found))
         return wanted, found
 
     # -- what is printed
