@@ -24,6 +24,10 @@ ALARMS: Final = frozenset({"duplicate", "own", "storm"})
 CHANGES: Final = 3
 """So many changes of an address within :data:`RETURNED_WITHIN` are no handover any more."""
 
+HANDOVER: Final = 3.0
+"""Seconds within which an address that a virtual router takes over from this host ceases to be one of ours:
+the word of the router may be heard before that of the kernel."""
+
 _NOBODY: Final = (b"", bytes(6), BROADCAST)
 
 
@@ -60,8 +64,9 @@ class Heard(NamedTuple):
 class Own(Protocol):
     """What is known of this host."""
 
-    def has(self, device: str, key: bytes) -> bool:
-        """Whether an address is one of its own on that device's link."""
+    def holding(self, device: str, key: bytes) -> int | None:
+        """A number of the time for which an address has been one of its own on that device's link, another
+        one when it is lost and got back; None if it is not its own."""
         ...
 
     def is_at(self, lladdr: bytes) -> bool:
@@ -80,6 +85,8 @@ class Judge:
         self._own = own
         self.places: Places = Places()
         self._rates = Rates()
+        # When a virtual router first claimed an address that this host has, and for which time it has it.
+        self._claimed: dict[tuple[str, bytes], tuple[int, float]] = {}
         self._changes: OrderedDict[tuple[str, bytes], list[float]] = OrderedDict()
 
     def hear(self, time: float, wall: float, device: str, source: bytes, message: Message) -> Heard:
@@ -91,11 +98,13 @@ class Judge:
         key, lladdr = message.claims, message.lladdr
         if key is None or lladdr is None or lladdr in _NOBODY or not _is_hosts(key):
             return Heard(found, False, False)
-        if self._own.has(device, key):
+        holding = self._own.holding(device, key)
+        if holding is not None:
             ours = self._own.is_at(lladdr)
             if not ours:
-                # Of a router that we have just taken over from the last word may still come.
-                kind = "own" if virtual(lladdr) is None else "failover"
+                # A router may take over from us, and of one from which we have the last word may still come.
+                late = virtual(lladdr) is None or self._stayed(time, device, key, holding)
+                kind = "own" if late else "failover"
                 found.append(Finding(time, wall, kind, device, key, lladdr, None, note(lladdr)))
             return Heard(found, not ours, False)
         verdict = self.places.claim(time, device, message)
@@ -106,6 +115,17 @@ class Judge:
         if called is not None:
             found.append(Finding(time, wall, called, device, key, lladdr, verdict.other, note(lladdr)))
         return Heard(found, True, verdict.what != "duplicate")
+
+    def _stayed(self, time: float, device: str, key: bytes, holding: int) -> bool:
+        """Whether an own address still is one, long after a virtual router has claimed it."""
+        place = device, key
+        since, first = self._claimed.get(place, (None, time))
+        if since != holding:
+            first = time
+            own = self._own.holding
+            self._claimed = {old: one for old, one in self._claimed.items() if own(*old) == one[0]}
+            self._claimed[place] = holding, first
+        return time - first > HANDOVER
 
     def _changed(self, time: float, device: str, key: bytes) -> int:
         """How often an address has changed within a minute, this time too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import count
 from typing import Final
 
 from ..kernel import requests
@@ -32,7 +33,9 @@ class OwnAddresses:
         self._netlink = netlink
         self._told = told
         self.links: dict[int, LinkMessage] = {}
-        self._addresses: set[tuple[int, bytes]] = set()
+        # Each with the number of the time that it was added.
+        self._addresses: dict[tuple[int, bytes], int] = {}
+        self._additions = count(1)
         self._lladdrs: frozenset[bytes] = frozenset()
 
     async def read(self) -> None:
@@ -70,13 +73,19 @@ class OwnAddresses:
             if isinstance(message, LinkMessage):
                 self._link(message)
             elif isinstance(message, AddressMessage):
-                change = self._addresses.discard if message.deleted else self._addresses.add
-                change((message.index, message.local))
+                place = message.index, message.local
+                if message.deleted:
+                    self._addresses.pop(place, None)
+                elif place not in self._addresses:
+                    # It is told of again when its lifetime changes.
+                    self._addresses[place] = next(self._additions)
 
     def _link(self, link: LinkMessage) -> None:
         if link.deleted:
             self.links.pop(link.index, None)
-            self._addresses = {one for one in self._addresses if one[0] != link.index}
+            self._addresses = {
+                place: number for place, number in self._addresses.items() if place[0] != link.index
+            }
         else:
             self.links[link.index] = link
         self._lladdrs = frozenset(one.lladdr for one in self.links.values())
@@ -86,13 +95,17 @@ class OwnAddresses:
         """The link of that name."""
         return next((link for link in self.links.values() if link.name == name), None)
 
-    def has(self, device: str, key: bytes) -> bool:
-        """Whether an address is one of this host's, which is told of on that device's link: one of IPv4 on
-        any link, as Linux answers for it, one of IPv6 on its own."""
+    def holding(self, device: str, key: bytes) -> int | None:
+        """For which time an address is one of this host's, a number of it, None if it is none, which is told
+        of on that device's link: one of IPv4 on any link, as Linux answers for it, one of IPv6 on its own."""
         if len(key) == 16 and is_link_local(key):
             link = self.find(device)
-            return link is not None and (link.index, key) in self._addresses
-        return any((index, key) in self._addresses for index in self.links)
+            return None if link is None else self._addresses.get((link.index, key))
+        for index in self.links:
+            number = self._addresses.get((index, key))
+            if number is not None:
+                return number
+        return None
 
     def is_at(self, lladdr: bytes) -> bool:
         """Whether a link-layer address is one of this host's."""

@@ -10,7 +10,7 @@ import pytest
 from neighio.address import LinkAddress, format_ip, parse_ip
 from neighio.replay.messages import read
 from neighio.replay.rules import RETURNED_WITHIN, STORM
-from neighio.watch.judge import Judge
+from neighio.watch.judge import HANDOVER, Judge
 from neighio.watch.lladdrs import is_randomised, note, virtual
 
 from ..cli.watching import Speaker, station
@@ -24,8 +24,11 @@ OWN = ["198.51.100.1", "2001:db8::1"]
 
 
 class Own:
-    def has(self, device: str, key: bytes) -> bool:
-        return device == "eth0" and format_ip(key) in OWN
+    def __init__(self) -> None:
+        self.number: int = 1
+
+    def holding(self, device: str, key: bytes) -> int | None:
+        return self.number if device == "eth0" and format_ip(key) in OWN else None
 
     def is_at(self, lladdr: bytes) -> bool:
         return lladdr == LinkAddress(OURS)
@@ -35,7 +38,8 @@ class Link:
     """A link, on which frames are heard when they are sent. Time passes when it is told to."""
 
     def __init__(self) -> None:
-        self.judge = Judge(Own())
+        self.own = Own()
+        self.judge = Judge(self.own)
         self.now = 1000.0
         self.found: list[tuple[Any, ...]] = []
         self.anew: list[bool] = []
@@ -190,6 +194,28 @@ def test_an_own_address_is_claimed_by_others_alone(ip: str, link: Link, speaker:
     speaker.ask(ip, C)
     assert link.found == [("failover", ip, VRRP7, None, False), ("own", ip, C, None, True)]
     assert link.claims == [False, True, True]
+
+
+@pytest.mark.parametrize("ip", OWN)
+def test_an_own_address_that_stays_ours_was_not_taken_over_by_a_router(
+    ip: str, link: Link, speaker: Speaker
+) -> None:
+    taken, claimed = ("failover", ip, VRRP7, None, False), ("own", ip, VRRP7, None, True)
+    speaker.announce(ip, VRRP7)
+    link.now += HANDOVER
+    speaker.announce(ip, VRRP7)
+    assert link.found == [taken, taken]
+    # However seldom, and whichever router it pretends to be.
+    for lladdr in (VRRP7, VRRP7, VRRP8):
+        link.now += 3600.0
+        speaker.announce(ip, lladdr)
+    assert link.found[2:] == [claimed, claimed, ("own", ip, VRRP8, None, True)]
+    # It was given away and taken back, and goes away again.
+    link.own.number += 1
+    speaker.announce(ip, VRRP7)
+    link.now += HANDOVER + 1.0
+    speaker.announce(ip, VRRP7)
+    assert link.found[5:] == [taken, claimed]
 
 
 @pytest.mark.parametrize(

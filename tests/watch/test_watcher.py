@@ -126,19 +126,30 @@ async def test_own_addresses_are_followed() -> None:
         assert own.is_at(bytes.fromhex(OURS.replace(":", ""))) and not own.is_at(bytes(5) + b"\x09")
         for ip, prefix in (("198.51.100.1", 24), ("2001:db8::1", 64)):
             key = parse_ip(ip)[0]
-            assert own.has("eth0", key) and own.has("lo", key)
+            assert own.holding("eth0", key) is not None and own.holding("lo", key) is not None
             here.del_address("eth0", f"{ip}/{prefix}")
             own._apply(await netlink.receive())
-            assert not own.has("eth0", key)
+            assert own.holding("eth0", key) is None
         here.add_address("eth0", "fe80::9/64")
         own._apply(await netlink.receive())
         # On another link it is somebody else's.
         key = parse_ip("fe80::9")[0]
-        assert own.has("eth0", key) and not own.has("lo", key)
+        assert own.holding("eth0", key) is not None and own.holding("lo", key) is None
         here.delete_link("eth0")
         while own.find("eth0") is not None:
             own._apply(await netlink.receive())
-        assert changed.is_set() and not own.has("eth0", key)
+        assert changed.is_set() and own.holding("eth0", key) is None
+        # For how long it is ours: until it is lost, however often it is told of.
+        key, held = parse_ip("198.51.100.9")[0], []
+        for _ in range(2):
+            here.add_address("lo", "198.51.100.9/32")
+            told_of = await netlink.receive()
+            for _ in range(2):
+                own._apply(told_of)
+                held.append(own.holding("lo", key))
+            here.del_address("lo", "198.51.100.9/32")
+            own._apply(await netlink.receive())
+        assert held[0] == held[1] and held[2] == held[3] and len({None, *held}) == 3
     here.close()
 
 
@@ -175,7 +186,7 @@ async def test_what_the_kernel_could_not_tell_is_asked_for() -> None:
                 # It comes back for more when it has asked.
                 await deaf.asked_again.wait()
             nursery.cancel_scope.cancel()
-        assert own.has("lo", parse_ip("198.51.100.2")[0])
+        assert own.holding("lo", parse_ip("198.51.100.2")[0]) is not None
         assert gone == ["eth0"] and own.find("eth0") is None
-        assert not own.has("lo", parse_ip("198.51.100.1")[0])
+        assert own.holding("lo", parse_ip("198.51.100.1")[0]) is None
     here.close()
