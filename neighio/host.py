@@ -25,7 +25,7 @@ from .core.constants import (
     RTN_MULTICAST,
     RTN_UNICAST,
 )
-from .core.device import LIMITED_BROADCAST, Address, parse_interface
+from .core.device import LIMITED_BROADCAST, Address, in_prefix, parse_interface
 from .core.device import Device as CoreDevice
 from .core.node import Route
 from .core.queue import Packet
@@ -235,10 +235,11 @@ class HostRole:
         """Have packets to a network ("0.0.0.0/0") leave through this device, by a gateway or directly.
 
         Raises:
-            InvalidAddress: no network, or a gateway that cannot be one.
+            InvalidAddress: no network, or a gateway that cannot be one, or that is not on the link by an
+                address of the device (which may still be detected) or by a route without a gateway.
             ValueError: the device is a client.
         """
-        self._host()
+        driver = self._host()
         prefix, prefixlen = parse_network(network)
         hop = None
         if gateway is not None:
@@ -246,7 +247,24 @@ class HostRole:
             unicast = any(hop) and self._device.node.address_type(hop) == RTN_UNICAST
             if len(hop) != len(prefix) or not unicast:
                 raise InvalidAddress(f"gateway: {format_ip(hop)} can be no gateway of {network}")
+            if not self._is_neighbour(hop, driver):
+                raise InvalidAddress(
+                    f"gateway: {format_ip(hop)} is not on the link of {self._device.name}; "
+                    "an address of its network, or a route to it, comes first"
+                )
         self._device.node.add_route(Route(prefix, prefixlen, self._device, hop))
+
+    def _is_neighbour(self, ip: bytes, driver: Driver) -> bool:
+        """Whether a gateway is on the link (fib_check_nh, ip6_route_check_nh)."""
+        if len(ip) == 16 and is_link_local(ip):
+            return True
+        device = self._device
+        # An address that is detected anew, on an interface that has returned, will bring its route.
+        claimed = (claim.address for claim in driver.engine.claims.of(device))
+        if any(len(one.ip) == len(ip) and in_prefix(ip, one.ip, one.prefixlen) for one in claimed):
+            return True
+        found = next((route for route in device.node.routes(ip) if route.device is device), None)
+        return found is not None and found.gateway is None
 
     # -- announcing
 

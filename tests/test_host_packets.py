@@ -252,6 +252,8 @@ async def test_a_packet_without_a_way_is_refused(autojump_clock: MockClock) -> N
         ("0.0.0.0/0", "2001:db8::2", "gateway: 2001:db8::2 can be no gateway of 0.0.0.0/0"),
         ("0.0.0.0/0", "198.51.100.1", "gateway: 198.51.100.1 can be no gateway"),
         ("0.0.0.0/0", "198.51.100.255", "gateway: 198.51.100.255 can be no gateway"),
+        ("0.0.0.0/0", "203.0.113.1", "gateway: 203.0.113.1 is not on the link of va"),
+        ("::/0", "2001:db8:1::1", "gateway: 2001:db8:1::1 is not on the link of va"),
         ("::/0", "ff02::2", "gateway: ff02::2 can be no gateway"),
         ("::/0", "::", "gateway: :: can be no gateway"),
         ("::/0", "fe80::9%vb", "gateway: zone 'vb' contradicts device va"),
@@ -267,6 +269,28 @@ async def test_a_route_that_can_be_none_is_refused(
         with pytest.raises(neighio.InvalidAddress, match=message):
             n.ours.add_route(network, gateway)
         assert not n.has_a_way_to("203.0.113.9") and not n.has_a_way_to("2001:db8:1::9")
+
+
+async def test_a_gateway_may_be_on_the_link_of_an_address_that_is_still_detected(
+    autojump_clock: MockClock,
+) -> None:
+    async with net(ours=OWN) as n, trio.open_nursery() as nursery:
+        nursery.start_soon(n.ours.add_address, "203.0.113.5/24")
+        await trio.testing.wait_all_tasks_blocked()
+        assert "203.0.113.5/24" not in n.ours.addresses
+        n.ours.add_route("198.18.0.0/15", "203.0.113.1")
+        assert n.has_a_way_to("198.18.0.9")
+
+
+async def test_a_gateway_may_be_on_the_link_by_a_route_alone(autojump_clock: MockClock) -> None:
+    async with net(ours=OWN) as n:
+        n.ours.add_route("203.0.113.1/32")
+        n.ours.add_route("0.0.0.0/0", "203.0.113.1")
+        # Behind a gateway is no gateway.
+        with pytest.raises(neighio.InvalidAddress, match=r"gateway: 198\.18\.0\.1 is not on the link of va"):
+            n.ours.add_route("198.18.1.0/24", "198.18.0.1")
+        n.ours.add_route("::/0", "fe80::77")
+        assert n.has_a_way_to("198.18.0.9") and n.has_a_way_to("2001:db8:1::9")
 
 
 @pytest.mark.parametrize(

@@ -215,11 +215,12 @@ class Host:
                 scope.cancel()
             await self.until(lambda: self.attached.present)
             apply_settings(self.table, self.attached.name, self.settings)
-            try:
-                self._add_routes()
-            except InvalidAddress as error:
-                # Its gateway has become an address of our own.
-                complain(str(error))
+            for network, gateway in self._options.routes:
+                try:
+                    self.attached.add_route(network, gateway)
+                except InvalidAddress as error:
+                    # Its gateway has become an address of our own, or the address of its network is none.
+                    complain(str(error))
 
     # -- what happens
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from ..address import LinkAddress, parse_ip, parse_network
+from ..core.device import in_prefix
 from ..device import Device
 from ..errors import InvalidAddress
 from ..host import Defence, check_own_address
 from ..wire.ethernet import ETH_ALEN
-from ..wire.ipv6 import is_multicast
+from ..wire.ipv6 import is_link_local, is_multicast
 from .settings import Setting, parse_setting
 
 __all__ = ["HostOptions", "Route", "is_group", "parse_mac"]
@@ -61,7 +62,7 @@ class HostOptions(NamedTuple):
         """
         settings = tuple(parse_setting(text) for text in arguments.settings)
         own = _parse_addresses(arguments.address)
-        routes = tuple(_parse_route(words, own) for words in arguments.route)
+        routes = _parse_routes(arguments.route, own)
         mac = None if arguments.mac is None else parse_mac(arguments.mac)
         device = None
         if arguments.dev is not None:
@@ -102,19 +103,26 @@ def parse_mac(text: str) -> LinkAddress:
     return mac
 
 
-def _parse_addresses(addresses: list[str]) -> set[bytes]:
-    """Return the packed addresses."""
-    found = set()
+def _parse_addresses(addresses: list[str]) -> dict[bytes, int]:
+    """Return the packed addresses, with their prefix lengths."""
+    found: dict[bytes, int] = {}
     for address in addresses:
-        ip, _ = check_own_address(address)
+        ip, prefixlen = check_own_address(address)
         if ip in found:
             raise InvalidAddress(f"address: {address} is given twice")
-        found.add(ip)
+        found[ip] = prefixlen
     return found
 
 
-def _parse_route(words: list[str], own: set[bytes]) -> Route:
-    """Return what ``NET`` or ``NET via GATEWAY`` means, one word or several."""
+def _parse_routes(routes: list[list[str]], own: dict[bytes, int]) -> tuple[Route, ...]:
+    """Return what the routes mean; a gateway is to be on the link by an address or an earlier route."""
+    on_link = list(own.items())
+    return tuple(_parse_route(words, own, on_link) for words in routes)
+
+
+def _parse_route(words: list[str], own: dict[bytes, int], on_link: list[tuple[bytes, int]]) -> Route:
+    """Return what ``NET`` or ``NET via GATEWAY`` means, one word or several; ``on_link`` gets a network that
+    has no gateway."""
     gateway: str | None = None
     match " ".join(words).split():
         case [network]:
@@ -125,11 +133,19 @@ def _parse_route(words: list[str], own: set[bytes]) -> Route:
             raise ValueError(f"route: {' '.join(words)!r} is not of the form NETWORK or NETWORK via GATEWAY")
     if network == "default":
         network = "::/0" if ":" in (gateway or "") else "0.0.0.0/0"
-    prefix, _ = parse_network(network, field="route")
-    if gateway is not None:
+    prefix, prefixlen = parse_network(network, field="route")
+    if gateway is None:
+        on_link.append((prefix, prefixlen))
+    else:
         hop, zone = parse_ip(gateway, field="gateway")
         if len(hop) != len(prefix) or zone is not None or is_group(hop) or hop in own:
             raise InvalidAddress(f"gateway: {gateway} can be no gateway of {network}")
+        near = any(len(hop) == len(ip) and in_prefix(hop, ip, length) for ip, length in on_link)
+        # Known before an address is taken, rather than when the device would refuse the route.
+        if not near and not (len(hop) == 16 and is_link_local(hop)):
+            raise InvalidAddress(
+                f"gateway: {gateway} is in no network of --address, nor of an earlier --route"
+            )
     return Route(network, gateway)
 
 

@@ -281,13 +281,16 @@ def test_an_interface_that_is_removed_and_comes_back_is_followed() -> None:
         link() as (here, peer),
         Running(
             *ADDRESSES,
+            "--address=198.18.1.1/24",
             "--set=ipv4.ucast_solicit=7",
+            "--route=198.19.0.0/16 via 198.18.1.2",
             "--route=203.0.113.0/24 via 198.51.100.2",
             "--monitor=json",
         ) as host,
     ):
         host.kind("ready")
         host.do("set ipv4.ucast_solicit=8 ipv6.mcast_solicit=9")
+        host.do("address del 198.18.1.1/24")
         here.delete_link("v1")
         gone = host.until(lambda record: record["kind"] == "link" and not record["present"])
         assert (gone["up"], gone["carrier"]) == (False, False)
@@ -301,7 +304,10 @@ def test_an_interface_that_is_removed_and_comes_back_is_followed() -> None:
         assert host.do("send 203.0.113.9")["source"] == "198.51.100.1"
         held = host.do("stats")["parameters"]
         assert (held["ipv4"]["ucast_solicit"], held["ipv6"]["mcast_solicit"]) == (8, 9)
-        assert host.end()[::2] == (0, "")
+        # Of the routes only the one whose gateway was on the link of that address is lost.
+        status, _, errors = host.end()
+        assert status == 0 and errors.count("\n") == 1
+        assert errors.startswith("neighio host: gateway: 198.18.1.2 is not on the link of v1")
 
 
 @in_namespace
@@ -502,7 +508,10 @@ def test_it_has_gateways_when_told_so() -> None:
     with (
         link() as (_, peer),
         Running(
-            *ADDRESSES, "--route", "default", "via", "198.51.100.2", "--route", "2001:db8:1::/64 via fe80::2"
+            *ADDRESSES,
+            *("--route", "default", "via", "198.51.100.2", "--route", "2001:db8:1::/64 via fe80::2"),
+            # By a route, a gateway is on the link as well.
+            *("--route", "203.0.113.1/32", "--route", "198.18.0.0/15 via 203.0.113.1"),
         ) as host,
     ):
         host.ready()
@@ -564,6 +573,7 @@ def test_what_is_refused_leaves_nothing_behind() -> None:
         assert "ipv4.locktime" in refusal(*ADDRESSES, "--set", "ipv4.locktime=-1")
         assert "given twice" in refusal(*ADDRESSES, "--address", IPV4)
         assert "gateway" in refusal(*ADDRESSES, "--route", "203.0.113.0/24 via 198.51.100.1")
+        assert "gateway: 203.0.113.1" in refusal(*ADDRESSES, "--route", "default via 203.0.113.1")
         senders = set()
         with suppress(BlockingIOError):
             while True:

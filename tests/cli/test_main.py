@@ -122,6 +122,11 @@ def test_without_a_command_the_help_goes_to_standard_error(capsys: pytest.Captur
         ([*HOST, "--route", "203.0.113.0/24 via odd"], "gateway: 'odd' is not an IP address"),
         ([*HOST, "--route", "default via 224.0.0.1"], "gateway: 224.0.0.1 can be no gateway"),
         ([*HOST, "--route", "203.0.113.0/24 via fe80::1"], "gateway: fe80::1 can be no gateway"),
+        ([*HOST, "--route", "default via 203.0.113.1"], "gateway: 203.0.113.1 is in no network of --address"),
+        (
+            [*HOST, "--address", "2001:db8::1/64", "--route", "::/0 via 2001:db8:1::1"],
+            "gateway: 2001:db8:1::1 is in no network of --address",
+        ),
         (["host", "--dev", "a/b"], "device: 'a/b' is no interface name"),
         (["host", "--dev", "v\x1b[2J" * 5], r"\x1b[2J"),
     ],
