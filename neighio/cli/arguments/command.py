@@ -7,7 +7,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Commands", "add_command", "count", "picture", "seconds"]
+__all__ = ["Commands", "add_command", "add_family", "count", "picture", "seconds"]
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
@@ -40,6 +40,22 @@ def add_command(
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def add_family(parser: argparse.ArgumentParser, wording: str) -> None:
+    """Add ``-4`` and ``-6``, which leave 4, 6 or None in ``family``.
+
+    ``wording`` is their help, with "%s" for the name of the family.
+    """
+    family = parser.add_mutually_exclusive_group()
+    for version in (4, 6):
+        family.add_argument(
+            f"-{version}",
+            action="store_const",
+            const=version,
+            dest="family",
+            help=wording % f"IPv{version}",
+        )
 
 
 def count(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from .command import Commands, add_command
+from .command import Commands, add_command, add_family
 
 __all__ = ["add_monitor", "add_show", "add_source", "add_watched"]
 
@@ -88,7 +88,7 @@ def add_show(commands: Commands) -> None:
         help="show those in this state, or in all; repeated",
     )
     parser.add_argument("-I", "--dev", help="show those on this device")
-    _add_family(parser, "show")
+    add_family(parser, "show those of %s")
     parser.add_argument("-j", "--json", action="store_true", help="print JSON objects, one a line")
 
 
@@ -104,21 +104,9 @@ def add_monitor(commands: Commands) -> None:
     )
     add_source(parser)
     parser.add_argument("-I", "--dev", help="tell of those on this device")
-    _add_family(parser, "tell of")
+    add_family(parser, "tell of those of %s")
     parser.add_argument("--trace", action="store_true", help="tell of each transition (of an instance)")
     parser.add_argument("-j", "--json", action="store_true", help="print JSON objects, one a line")
-
-
-def _add_family(parser: argparse.ArgumentParser, verb: str) -> None:
-    family = parser.add_mutually_exclusive_group()
-    for version in (4, 6):
-        family.add_argument(
-            f"-{version}",
-            action="store_const",
-            const=version,
-            dest="family",
-            help=f"{verb} those of IPv{version}",
-        )
 
 
 def add_watched(parser: argparse.ArgumentParser) -> None:

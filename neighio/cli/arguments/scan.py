@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import Final
 
-from .command import Commands, add_command, count, seconds
+from .command import Commands, add_command, add_family, count, seconds
 
 __all__ = ["add_scan"]
 
@@ -64,15 +64,7 @@ def add_scan(commands: Commands) -> None:
         help="read what to ask from a file, or standard input (-)",
     )
     scan.add_argument("-I", "--dev", help="the device on whose link to ask")
-    family = scan.add_mutually_exclusive_group()
-    for version in (4, 6):
-        family.add_argument(
-            f"-{version}",
-            action="store_const",
-            const=version,
-            dest="family",
-            help=f"ask by IPv{version} alone",
-        )
+    add_family(scan, "ask by %s alone")
     scan.add_argument(
         "--rate",
         type=_rate,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .command import Commands, add_command
+from .command import Commands, add_command, add_family
 from .looking import add_source
 
 __all__ = ["add_top"]
@@ -60,15 +60,7 @@ def add_top(commands: Commands) -> None:
     )
     source = add_source(parser)
     source.add_argument("-I", "--dev", help="those that are heard on this device, by a table of its own")
-    family = parser.add_mutually_exclusive_group()
-    for version in (4, 6):
-        family.add_argument(
-            f"-{version}",
-            action="store_const",
-            const=version,
-            dest="family",
-            help=f"begin with those of IPv{version}",
-        )
+    add_family(parser, "begin with those of %s")
     parser.add_argument(
         "--sort",
         choices=_COLUMNS,
