@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict, Unpack
 
 import trio
 
@@ -27,8 +26,7 @@ FAMILIES: Final[Mapping[int, int]] = {4: AF_INET, 6: AF_INET6}
 """The families, as the public face names them."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheStatistics:
+class CacheStatistics(NamedTuple):
     """A family's counters: those of /proc/net/stat/arp_cache and ndisc_cache, and how full the cache is.
 
     ``gc_entries`` are the entries that gc_thresh2 and gc_thresh3 count; ``swept`` those of sweeps.
@@ -53,8 +51,7 @@ class CacheStatistics:
     table_fulls: int
 
 
-@dataclass(frozen=True, slots=True)
-class TableStatistics:
+class TableStatistics(NamedTuple):
     """What a table does now. ``drops`` are received frames that touched nothing, by device and reason;
     ``counters`` are frames that links did not take and packets that failed."""
 

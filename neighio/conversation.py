@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -219,8 +218,8 @@ class Conversation:
                 answer[name] = None
                 continue
             thresholds = {name: getattr(cache, name) for name in ("gc_thresh1", "gc_thresh2", "gc_thresh3")}
-            answer[name] = asdict(cache.statistics()) | thresholds
-        await self._send([answer | {"table": asdict(self._table.statistics())}])
+            answer[name] = cache.statistics()._asdict() | thresholds
+        await self._send([answer | {"table": self._table.statistics()._asdict()}])
 
     async def _parameters(self, request: Record) -> None:
         device, family = request.get("device"), request.get("family", 4)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
@@ -36,8 +35,7 @@ LONG_PAUSE: Final = 0.128
 """How long sending waits when the link has no room, at first and at last, seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class SweepProgress:
+class SweepProgress(NamedTuple):
     """How far a sweep has come: addresses asked at least once, of all; answered; solicitations sent; the
     present round of ``tries``."""
 

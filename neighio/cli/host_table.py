@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import math
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import trio
@@ -74,9 +73,9 @@ class TableCommands:
             "device": attached.name,
             "lladdr": str(attached.lladdr),
             "addresses": attached.addresses,
-            "arp": asdict(table.arp.statistics()),
-            "ndisc": asdict(table.ndisc.statistics()),
-            "table": asdict(table.statistics()),
+            "arp": table.arp.statistics()._asdict(),
+            "ndisc": table.ndisc.statistics()._asdict(),
+            "table": table.statistics()._asdict(),
             "parameters": {
                 f"ipv{family}": dict(table.parameters(attached.name, family)) for family in families
             },

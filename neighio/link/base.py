@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from ..core.constants import IFF_BROADCAST, IFF_LOWER_UP, IFF_MULTICAST, IFF_RUNNING, IFF_UP
-from ..errors import InvalidAddress
 
 __all__ = [
     "ARPHRD_ETHER",
@@ -45,8 +43,7 @@ class LinkGone(Exception):
     """The device no longer exists (ENODEV, ENXIO) or the link was closed. It never comes back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """Which IPv6 and IPv4 frames a link is to take. Frames of other ethertypes, ARP's too, are taken whole.
 
     The default is a client's: of IPv6 Neighbour Discovery, and what may hide it (extension headers, which
@@ -56,19 +53,11 @@ class Selection:
         ipv4: the host's own IPv4 addresses, packed: frames to others are not taken.
         host: of IPv6 also what a host answers or heeds: echo requests and replies, MLD queries.
         packets: every IPv6 frame, and every IPv4 frame to ``ipv4``, of which only ICMP is taken otherwise.
-
-    Raises:
-        InvalidAddress: ``ipv4`` holds what is no packed IPv4 address.
     """
 
     ipv4: frozenset[bytes] = frozenset()
     host: bool = False
     packets: bool = False
-
-    def __post_init__(self) -> None:
-        for address in self.ipv4:
-            if len(address) != 4:
-                raise InvalidAddress(f"ipv4: {address!r} is not 4 packed octets")
 
 
 CLIENT: Final = Selection()

@@ -13,9 +13,10 @@ import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
+from ..errors import InvalidAddress
 from ..wire.ethernet import ETH_ALEN, ETH_HLEN, ETH_P_IP, ETH_P_IPV6
 from ..wire.icmp import ICMPV6_ECHO_REQUEST
-from ..wire.ipv4 import IPPROTO_ICMP
+from ..wire.ipv4 import IPPROTO_ICMP, IPV4_ALEN
 from ..wire.ipv6 import (
     IPPROTO_DSTOPTS,
     IPPROTO_FRAGMENT,
@@ -92,7 +93,13 @@ def frame_filter(protocols: Sequence[int], selection: Selection = CLIENT, *, oth
         other_hosts: False rejects PACKET_OTHERHOST, which is right on sockets bound to one protocol as
             long as frames to the interface's own address are all that is wanted; True takes it, for
             another address than the interface's, and must be used with ETH_P_ALL alone.
+
+    Raises:
+        InvalidAddress: ``selection.ipv4`` holds what is no packed IPv4 address.
     """
+    for address in selection.ipv4:
+        if len(address) != IPV4_ALEN:
+            raise InvalidAddress(f"ipv4: {address!r} is not {IPV4_ALEN} packed octets")
     steps: list[Instruction] = [
         Instruction(LOAD_WORD, 0, 0, VLAN_TAG_PRESENT),
         Instruction(JUMP_EQUAL, 2, 0, 0),

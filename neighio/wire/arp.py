@@ -7,10 +7,8 @@ the wire it is the other way round, hardware address first.
 from __future__ import annotations
 
 import struct
-from dataclasses import astuple, dataclass
 from typing import Final, TypeAlias
 
-from ..errors import InvalidAddress, MalformedFrame
 from .ethernet import (
     DROP_ETHERNET_TRUNCATED,
     DROP_VLAN_TAGGED,
@@ -21,6 +19,7 @@ from .ethernet import (
     ETH_P_ARP,
     ETH_P_IP,
 )
+from .ipv4 import IPV4_ALEN
 
 __all__ = [
     "ARPOP_REPLY",
@@ -36,9 +35,7 @@ __all__ = [
     "DROP_REASONS",
     "DROP_VLAN_TAGGED",
     "ArpFields",
-    "ArpMessage",
     "build",
-    "decode",
     "parse",
 ]
 
@@ -85,8 +82,6 @@ DROP_REASONS: Final = (
 ArpFields: TypeAlias = "tuple[int, bytes, bytes, bytes, bytes]"
 """``(op, spa, sha, tpa, tha)``."""
 
-_IPV4_ALEN: Final = 4
-
 _ETHERTYPE_ARP: Final = ETH_P_ARP.to_bytes(2, "big")
 _ETHERTYPES_VLAN: Final = (ETH_P_8021Q.to_bytes(2, "big"), ETH_P_8021AD.to_bytes(2, "big"))
 
@@ -94,7 +89,7 @@ _ETHERTYPES_VLAN: Final = (ETH_P_8021Q.to_bytes(2, "big"), ETH_P_8021AD.to_bytes
 _LAYOUTS: Final = tuple(struct.Struct(f"!HHBBH{n}s4s{n}s4s") for n in range(33))
 
 _FRAME: Final = struct.Struct("!6s6s8sH6s4s6s4s")
-_CONSTANT_PART: Final = struct.pack("!HHHBB", ETH_P_ARP, ARPHRD_ETHER, ETH_P_IP, ETH_ALEN, _IPV4_ALEN)
+_CONSTANT_PART: Final = struct.pack("!HHHBB", ETH_P_ARP, ARPHRD_ETHER, ETH_P_IP, ETH_ALEN, IPV4_ALEN)
 
 
 def parse(frame: bytes, *, addr_len: int = ETH_ALEN) -> ArpFields | str:
@@ -118,7 +113,7 @@ def parse(frame: bytes, *, addr_len: int = ETH_ALEN) -> ArpFields | str:
     hrd, pro, hln, pln, op, sha, spa, tha, tpa = layout.unpack_from(frame, ETH_HLEN)
     if hln != addr_len:
         return DROP_ARP_HLN
-    if pln != _IPV4_ALEN:
+    if pln != IPV4_ALEN:
         return DROP_ARP_PLN
     if hrd != ARPHRD_ETHER and hrd != ARPHRD_IEEE802:
         return DROP_ARP_HRD
@@ -133,57 +128,7 @@ def build(op: int, spa: bytes, sha: bytes, tpa: bytes, tha: bytes, *, dst: bytes
     """Return one Ethernet frame of 42 octets, unpadded, with an ARP message of hardware type 1.
 
     ``spa`` and ``tpa`` are 4 packed octets, ``sha``, ``tha``, ``dst`` and ``src`` 6. None is checked: the
-    caller is the send path, and its addresses were checked where they came in. :class:`ArpMessage`
-    checks.
+    caller is the send path, and its addresses were checked where they came in.
+    :class:`.arp_message.ArpMessage` checks.
     """
     return _FRAME.pack(dst, src, _CONSTANT_PART, op, sha, spa, tha, tpa)
-
-
-@dataclass(frozen=True, slots=True)
-class ArpMessage:
-    """An ARP request or reply for IPv4 over Ethernet.
-
-    ``op`` is 1 (request) or 2 (reply); ``spa`` and ``tpa`` are the sender's and the target's IPv4
-    address, 4 packed octets; ``sha`` and ``tha`` their Ethernet addresses, 6 packed octets. In a request
-    ``tha`` means nothing and is usually all zeros.
-
-    Raises:
-        MalformedFrame: no frame could carry these fields: ``arp_op``, ``arp_pln`` or ``arp_hln``.
-    """
-
-    op: int
-    spa: bytes
-    sha: bytes
-    tpa: bytes
-    tha: bytes
-
-    def __post_init__(self) -> None:
-        if not len(self.sha) == len(self.tha) == ETH_ALEN:
-            raise MalformedFrame(DROP_ARP_HLN)
-        if not len(self.spa) == len(self.tpa) == _IPV4_ALEN:
-            raise MalformedFrame(DROP_ARP_PLN)
-        if self.op not in (ARPOP_REQUEST, ARPOP_REPLY):
-            raise MalformedFrame(DROP_ARP_OP)
-
-    def encode(self, dst: bytes, src: bytes) -> bytes:
-        """Return the Ethernet frame, 42 octets, unpadded, that takes this message from ``src`` to ``dst``.
-
-        Raises:
-            InvalidAddress: ``dst`` or ``src`` is not 6 octets long.
-        """
-        for field, lladdr in (("dst", dst), ("src", src)):
-            if len(lladdr) != ETH_ALEN:
-                raise InvalidAddress(f"{field}: {len(lladdr)} octets, expected {ETH_ALEN}")
-        return build(*astuple(self), dst=dst, src=src)
-
-
-def decode(frame: bytes) -> ArpMessage:
-    """Return the message in a whole Ethernet frame.
-
-    Raises:
-        MalformedFrame: :func:`parse` refuses the frame, for ``reason``.
-    """
-    fields = parse(frame)
-    if isinstance(fields, str):
-        raise MalformedFrame(fields)
-    return ArpMessage(*fields)

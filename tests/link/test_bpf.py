@@ -205,7 +205,7 @@ def test_a_frame_is_taken_as_soon_as_what_decides_is_there(length: int) -> None:
 @pytest.mark.parametrize("address", [b"", b"\x01\x02\x03", bytes(16)])
 def test_an_own_address_that_is_none_is_refused(address: bytes) -> None:
     with pytest.raises(InvalidAddress, match="ipv4: "):
-        Selection(ipv4=frozenset((OURS, address)))
+        bpf.frame_filter((0x0800,), Selection(ipv4=frozenset((OURS, address))), other_hosts=False)
 
 
 def test_every_jump_stays_in_the_program_and_the_last_instruction_returns() -> None:

@@ -9,7 +9,7 @@ from scapy.layers.l2 import ARP, Ether
 
 from neighio.errors import InvalidAddress, MalformedFrame
 from neighio.wire import arp
-from neighio.wire.arp import ArpMessage
+from neighio.wire.arp_message import ArpMessage, decode
 
 OUR_IP = bytes([198, 51, 100, 1])
 PEER_IP = bytes([198, 51, 100, 7])
@@ -161,10 +161,10 @@ def test_decode_agrees_with_parse_and_raises_nothing_but_malformed_frame(frame: 
 
     if isinstance(fields, str):
         with pytest.raises(MalformedFrame) as caught:
-            arp.decode(frame)
+            decode(frame)
         assert caught.value.reason == fields
     else:
-        assert arp.decode(frame) == ArpMessage(*fields)
+        assert decode(frame) == ArpMessage(*fields)
 
 
 @given(st.builds(ArpMessage, op=ops, spa=ips, sha=macs, tpa=ips, tha=macs), macs, macs)
@@ -172,7 +172,7 @@ def test_a_message_survives_encoding_and_decoding(message: ArpMessage, dst: byte
     frame = message.encode(dst, src)
 
     assert frame[:12] == dst + src
-    assert arp.decode(frame) == message
+    assert decode(frame) == message
 
 
 @pytest.mark.parametrize(
