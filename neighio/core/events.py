@@ -4,15 +4,15 @@ The engine's outputs are one list in the order in which Linux would have acted: 
 before an event stands before it.
 """
 
-from __future__ import annotations
+# No postponed annotations here: a field whose type is a string costs the import of the package a compilation.
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..address import LinkAddress, format_ip
+from ..errors import DeviceGone, PacketDropped, Unreachable
 from .constants import NTF_EXT_LEARNED, NTF_MANAGED, NTF_OFFLOADED, NTF_PROXY, NTF_ROUTER, nud_state_name
 
 if TYPE_CHECKING:
-    from ..errors import DeviceGone, PacketDropped, Unreachable
     from .device import Device
     from .neighbour import Neighbour
     from .queue import Packet
@@ -163,7 +163,7 @@ class PacketFailed(NamedTuple):
     family: int
     key: bytes
     device: str
-    packet: Packet
+    packet: "Packet"
     error: type[Unreachable] | type[PacketDropped] | type[DeviceGone]
     reported: bool
 
@@ -176,22 +176,22 @@ class PacketFailed(NamedTuple):
 class Transmit(NamedTuple):
     """A frame to be handed to a device's link. ``packet`` is the caller's, None for a solicitation."""
 
-    device: Device
+    device: "Device"
     frame: bytes
-    packet: Packet | None
+    packet: "Packet | None"
 
 
 class Claimed(NamedTuple):
     """An own address of a host is in use from now on: nobody else was found to have it."""
 
-    device: Device
+    device: "Device"
     key: bytes
 
 
 class Disowned(NamedTuple):
     """An own address of a host was taken away from it, other than by its wish; ``reason`` says why."""
 
-    device: Device
+    device: "Device"
     key: bytes
     reason: str
 
@@ -223,7 +223,7 @@ class AddressConflict(NamedTuple):
 class Membership(NamedTuple):
     """The device's link is to let an IPv6 group (packed) in from now on, or no longer."""
 
-    device: Device
+    device: "Device"
     group: bytes
     joined: bool
 
@@ -233,7 +233,7 @@ class Received(NamedTuple):
     frame."""
 
     time: float
-    device: Device
+    device: "Device"
     family: int
     packet: bytes
     lladdr: LinkAddress
@@ -242,7 +242,7 @@ class Received(NamedTuple):
 class Settled(NamedTuple):
     """An entry left INCOMPLETE, to an address or to the error that its waiters get. Exactly one each."""
 
-    neighbour: Neighbour
+    neighbour: "Neighbour"
     outcome: LinkAddress | type[Unreachable] | type[DeviceGone]
 
 
@@ -250,7 +250,7 @@ class Verified(NamedTuple):
     """A watched entry was confirmed at an address, or can no longer be; None: it came to rest
     without proof (a hint made it STALE) and has to be probed again."""
 
-    neighbour: Neighbour
+    neighbour: "Neighbour"
     outcome: LinkAddress | type[Unreachable] | type[DeviceGone] | None
 
 
@@ -258,7 +258,7 @@ class Answer(NamedTuple):
     """A protocol answer heard from an address that somebody probes for."""
 
     time: float
-    device: Device
+    device: "Device"
     key: bytes
     lladdr: LinkAddress
 

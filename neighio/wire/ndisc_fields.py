@@ -4,7 +4,7 @@ The classes have the fields that Linux acts on and no more, with the packet's ad
 :mod:`.ndisc_message` has the whole messages.
 """
 
-from __future__ import annotations
+# No postponed annotations here: a field whose type is a string costs the import of the package a compilation.
 
 import struct
 from typing import Final, NamedTuple, TypeAlias
