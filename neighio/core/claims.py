@@ -41,10 +41,6 @@ MAX_CONFLICTS: Final = 10
 RATE_LIMIT_INTERVAL: Final = 60.0
 DEFEND_INTERVAL: Final = 10.0
 
-FIRST_DELAY: Final = 1.0
-"""Detection for IPv6 begins at a random time within so many seconds (MAX_RTR_SOLICITATION_DELAY, RFC 4862
-5.4.2)."""
-
 NONCE_LENGTH: Final = 6
 
 DEFENCES: Final = ("none", "cease", "once", "always")
@@ -234,7 +230,11 @@ class Claims:
                 wait = max(wait, earliest - services.now)
             self._last_start[device.index] = services.now + wait
         else:
-            wait = 0.0 if claim.address.optimistic else services.random.random() * FIRST_DELAY
+            wait = 0.0
+            if not claim.address.optimistic:
+                # Somewhere within it, as RFC 4862 5.4.2 has it (addrconf_dad_kick).
+                delay = device.node.switch(device, AF_INET6, "router_solicitation_delay")
+                wait = services.random.random() * delay
             claim.nonce = None
             if device.node.switch(device, AF_INET6, "enhanced_dad"):
                 claim.nonce = services.random.randrange(1, 1 << 8 * NONCE_LENGTH).to_bytes(

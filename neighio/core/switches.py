@@ -9,6 +9,9 @@ from .constants import AF_INET, AF_INET6
 
 __all__ = ["SWITCHES", "Switch", "check_switches"]
 
+MOST_SECONDS: Final = (2**31 - 1) // 250
+"""The largest number of seconds that fits into an int of jiffies at HZ=250 (proc_dointvec_jiffies)."""
+
 
 class Switch(NamedTuple):
     """A per-device switch.
@@ -66,6 +69,7 @@ SWITCHES: Final[Mapping[int, Mapping[str, Switch]]] = {
         "ndisc_tclass": Switch(0, 255),
         "optimistic_dad": Switch(0, 1, _either),
         "proxy_ndp": Switch(0, 1, _either),
+        "router_solicitation_delay": Switch(1, MOST_SECONDS),
         "suppress_frag_ndisc": Switch(1, 1),
     },
 }

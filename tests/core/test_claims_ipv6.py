@@ -116,6 +116,17 @@ def test_dad_transmits_solicitations_are_sent_retrans_time_apart(transmits: int,
     assert pending.time == pytest.approx(begin + 0.25 + 0.4 * transmits)
 
 
+@pytest.mark.parametrize(("delay", "first"), [(0, 0.0), (1, 0.25), (4, 1.0)])
+def test_it_begins_at_a_random_time_within_router_solicitation_delay(delay: int, first: float) -> None:
+    sim = started(router_solicitation_delay=delay)
+    begin = sim.now
+    pending = sim.claim("va", CLAIM)
+    sim.run(60.0)
+
+    assert since(sim, begin) == [(first, PROBE)]
+    assert pending.time == pytest.approx(begin + first + 1.0)
+
+
 def test_retrans_time_is_read_for_each_wait_and_is_two_jiffies_at_least() -> None:
     sim = started(retrans_time=1.0, dad_transmits=3)
     begin = sim.now

@@ -6,7 +6,6 @@ import errno
 from functools import partial
 from math import inf
 from typing import Final, Literal, TypeAlias
-from unittest.mock import patch
 
 from ...address import LinkAddress, format_ip, parse_network
 from ...core.constants import AF_INET, AF_INET6, NTF_PROXY
@@ -31,8 +30,8 @@ __all__ = ["EnginePlayer", "Role"]
 Role: TypeAlias = Literal["client", "host"]
 
 HZ: Final = 250
-PINNED: Final = {"accept_ra": 0}
-"""As in the kernel's namespaces."""
+PINNED: Final = {"accept_ra": 0, "router_solicitation_delay": 0}
+"""As in the kernel's namespaces: a detection begins at once there, not at a time that is drawn."""
 
 BEGINNING: Final = 1000.0
 """Seconds of the simulation's clock: stamps reach back before the scenario."""
@@ -155,7 +154,7 @@ class _Stage:
             case model.Lladdr(lladdr):
                 self._change_lladdr(lladdr)
             case model.AddressChange(detect=True):
-                self._detect(action)
+                sim.claim(DEVICE, action.address, optimistic=action.optimistic)
             case model.AddressChange(add, address):
                 (sim.add_address if add else sim.remove_address)(DEVICE, address)
             case model.RouteChange():
@@ -166,11 +165,6 @@ class _Stage:
                 for ip in ips:
                     self._show(ip)
         sim.run(0.0)
-
-    def _detect(self, change: model.AddressChange) -> None:
-        """Have an address if nobody else has it. It begins at once, not at a time that is drawn."""
-        with patch.object(self.sim.random, "random", return_value=0.0):
-            self.sim.claim(DEVICE, change.address, optimistic=change.optimistic)
 
     def _inject(self, frame: bytes) -> None:
         advertised = is_router_advertisement(frame)

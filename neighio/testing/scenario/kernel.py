@@ -191,9 +191,7 @@ class _Stage(Stage):
                 self._set(action)
 
     def _detect(self, change: model.AddressChange) -> None:
-        """Have an address if nobody else has it. The detection begins at once, else it would at a time that
-        is drawn."""
-        self.node.sysctl(f"net/ipv6/conf/{DEVICE}/router_solicitation_delay", 0)
+        """Have an address if nobody else has it."""
         text, _, length = change.address.partition("/")
         ip, _ = parse_ip(text)
         scope = RT_SCOPE_LINK if is_link_local(ip) else RT_SCOPE_UNIVERSE

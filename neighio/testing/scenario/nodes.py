@@ -37,6 +37,8 @@ class Nodes:
                 self.node.add_address("vm", "203.0.113.1/24")
             for path, value in _QUIET.items():
                 self.node.sysctl(f"net/ipv4/{path}", value)
+            # The detection of duplicates begins at once, else it would at a time that is drawn.
+            self.node.sysctl(f"net/ipv6/conf/{DEVICE}/router_solicitation_delay", 0)
             for address in addresses:
                 self.node.add_address(DEVICE, address)
             for route in routes:
