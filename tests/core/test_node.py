@@ -388,12 +388,13 @@ COMBINATIONS = {
         "ndisc_tclass":                 None,
         "optimistic_dad":               [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
         "proxy_ndp":                    [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
+        "router_solicitation_delay":    None,
         "suppress_frag_ndisc":          None,
     },
 }  # fmt: skip
 ON = {
     "accept_ra", "accept_redirects", "arp_evict_nocarrier", "dad_transmits", "enhanced_dad",
-    "ndisc_evict_nocarrier", "suppress_frag_ndisc",
+    "ndisc_evict_nocarrier", "router_solicitation_delay", "suppress_frag_ndisc",
 }  # fmt: skip
 """The switches that are 1 to begin with; all others are 0."""
 
