@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from typing import Final, Literal, NamedTuple
 
@@ -12,6 +11,7 @@ from ..address import LinkAddress, format_ip, parse_ip
 from ..device import AttachedDevice
 from ..errors import DeviceGone, InvalidAddress, NeighioError, unknown_interface
 from ..host import check_station
+from ..records import Record, Stamp, json_line
 from ..table import NeighbourTable, open_table
 from .host_options import parse_mac
 from .kernel_devices import KernelDevice, read_devices
@@ -77,6 +77,7 @@ class Announce:
         Raises:
             NeighioError: something cannot be announced, and nothing was; or a device went down meanwhile.
         """
+        self._stamp = Stamp(trio.current_time)
         # First of all: what is wrong with the arguments is known without the kernel.
         mac = None if self._arguments.mac is None else parse_mac(self._arguments.mac)
         wanted = self._parse()
@@ -186,8 +187,9 @@ class Announce:
             one,
             {
                 "kind": "announced",
-                "ip": one.ip,
-                "dev": one.dev,
+                **self._stamp.at(),
+                "address": one.ip,
+                "device": one.dev,
                 "lladdr": str(one.lladdr),
                 "number": number,
                 "forms": forms if len(one.key) == 4 else ["advertisement"],
@@ -209,38 +211,37 @@ class Announce:
             one,
             {
                 "kind": "verified",
-                "ip": one.ip,
-                "dev": one.dev,
-                "owners": [str(lladdr) for lladdr in others],
-                "own": [own[lladdr] for lladdr in found if own.get(lladdr, one.dev) != one.dev],
+                **self._stamp.at(),
+                "address": one.ip,
+                "device": one.dev,
+                "others": [str(lladdr) for lladdr in others],
+                "own_devices": [own[lladdr] for lladdr in found if own.get(lladdr, one.dev) != one.dev],
             },
         )
 
     # -- what is printed
 
-    def _tell(self, one: Announced, record: dict[str, object]) -> bool:
+    def _tell(self, one: Announced, record: Record) -> bool:
         if self._arguments.json:
-            return self._output.line(json.dumps(record))
+            return self._output.line(json_line(record))
         if self._arguments.quiet:
             return True
         return self._output.line(self._text(one, record))
 
-    def _text(self, one: Announced, record: dict[str, object]) -> str:
+    def _text(self, one: Announced, record: Record) -> str:
         paint = self._output.paint
         words = [one.ip.ljust(self._width), printable(f"dev {one.dev}")]
         if record["kind"] == "announced":
-            assert isinstance(record["forms"], list)
             words += [str(one.lladdr), f"{record['number']}/{self._arguments.repeat}"]
             words.append(", ".join(_WORDS[form] for form in record["forms"]))
             if record["error"] is not None:
                 words.append(paint(str(record["error"]), "error"))
             return "  ".join(words)
-        assert isinstance(record["owners"], list) and isinstance(record["own"], list)
-        if record["owners"]:
-            words.append(paint(f"duplicate: {' '.join(record['owners'])} answers too", "duplicate"))
+        if record["others"]:
+            words.append(paint(f"duplicate: {' '.join(record['others'])} answers too", "duplicate"))
         else:
             words.append("nobody else answers")
-        words += [printable(f"this host's {dev} answers too (arp_ignore)") for dev in record["own"]]
+        words += [printable(f"this host's {dev} answers too (arp_ignore)") for dev in record["own_devices"]]
         return "  ".join(words)
 
 

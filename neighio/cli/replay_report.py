@@ -73,9 +73,9 @@ def told_record(told: Told, stamp: Stamp) -> Record:
         return {
             "kind": "anomaly",
             **stamp.at(told.time),
-            "what": told.what,
-            "device": told.device,
+            "anomaly": told.what,
             "address": told.ip,
+            "device": told.device,
             "lladdr": _text(told.lladdr),
             "other": _text(told.other),
             "number": told.number,
@@ -101,7 +101,7 @@ def closing_records(player: Player, error: str | None) -> Iterator[Record]:
             "kind": "link",
             "device": link.name,
             "frames": link.frames,
-            "messages": {kind: count for kind, count in link.messages.items() if count},
+            "kinds": {kind: count for kind, count in link.messages.items() if count},
             "malformed": link.malformed,
             "cut_short": link.cut_short,
             "drops": {} if link.device is None else link.device.drops,
@@ -113,20 +113,20 @@ def closing_records(player: Player, error: str | None) -> Iterator[Record]:
     for duplicate in player.anomalies.duplicates.values():
         yield {
             "kind": "duplicate",
-            "device": duplicate.device,
             "address": duplicate.ip,
+            "device": duplicate.device,
             "lladdrs": [str(lladdr) for lladdr in duplicate.lladdrs],
             "times": duplicate.times,
-            "began": round(duplicate.began, 6),
-            "ended": round(duplicate.ended, 6),
+            "first": round(duplicate.began, 6),
+            "last": round(duplicate.ended, 6),
         }
     for storm in player.anomalies.storms:
         yield {
             "kind": "storm",
             "device": storm.device,
             "lladdr": _text(storm.lladdr),
-            "began": round(storm.began, 6),
-            "ended": round(storm.ended, 6),
+            "first": round(storm.began, 6),
+            "last": round(storm.ended, 6),
             "messages": storm.messages,
             "peak": storm.peak,
         }
@@ -139,7 +139,7 @@ def closing_records(player: Player, error: str | None) -> Iterator[Record]:
         "untimed": player.untimed,
         "set_back": player.set_back,
         "anomalies": player.anomalies.counts,
-        "station": None
+        "uncertain": None
         if station is None
         else {
             "unknown_hops": station.unknown_hops,
@@ -174,12 +174,12 @@ def text_lines(record: Record, paint: Callable[[str, str], str]) -> Iterator[str
 
 
 def _anomaly_text(record: Record, paint: Callable[[str, str], str]) -> str:
-    what = paint(record["what"], "error" if record["what"] in ("duplicate", "storm") else "STALE")
-    if record["what"] == "storm":
+    what = paint(record["anomaly"], "error" if record["anomaly"] in ("duplicate", "storm") else "STALE")
+    if record["anomaly"] == "storm":
         who = record["lladdr"] or "everybody"
         return f"{what} dev {printable(record['device'])}: {record['number']} messages in a second by {who}"
     ways = {"moved": "from {other} to {lladdr}", "flip": "back from {other} to {lladdr}"}
-    way = ways.get(record["what"], "{lladdr} and {other}").format(**record)
+    way = ways.get(record["anomaly"], "{lladdr} and {other}").format(**record)
     return f"{what} {record['address']} dev {printable(record['device'])}: {way}"
 
 
@@ -194,7 +194,7 @@ def _times(count: int) -> str:
 
 def _link_text(record: Record) -> Iterator[str]:
     yield printable(f"dev {record['device']}: {_counts({'frames': record['frames']})}")
-    for name, title in (("messages", "said"), ("malformed", "malformed"), ("drops", "refused")):
+    for name, title in (("kinds", "said"), ("malformed", "malformed"), ("drops", "refused")):
         if record[name]:
             yield printable(f"  {title}: {_counts(record[name])}")
     if record["cut_short"]:
@@ -216,7 +216,7 @@ def _duplicate_text(record: Record) -> Iterator[str]:
     who = " and ".join(record["lladdrs"])
     yield printable(
         f"duplicate {record['address']} dev {record['device']}: {who}, {_times(record['times'])} "
-        f"from {record['began']:g} s to {record['ended']:g} s"
+        f"from {record['first']:g} s to {record['last']:g} s"
     )
 
 
@@ -224,7 +224,7 @@ def _storm_text(record: Record) -> Iterator[str]:
     who = record["lladdr"] or "everybody"
     yield printable(
         f"storm dev {record['device']} by {who}: {record['messages']:,} messages, at most {record['peak']:,} "
-        f"in a second, from {record['began']:g} s to {record['ended']:g} s"
+        f"in a second, from {record['first']:g} s to {record['last']:g} s"
     )
 
 
@@ -238,8 +238,8 @@ _STATION_TEXTS: Final = {
 
 def _end_text(record: Record) -> Iterator[str]:
     for name, text in _STATION_TEXTS.items():
-        if record["station"] and record["station"][name]:
-            yield f"{record['station'][name]:,} {text}"
+        if record["uncertain"] and record["uncertain"][name]:
+            yield f"{record['uncertain'][name]:,} {text}"
     if record["unusable"]:
         yield printable(f"of no link: {_counts(record['unusable'])}")
     if record["untimed"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from dataclasses import asdict, dataclass, field, replace
 from itertools import zip_longest
@@ -16,6 +15,7 @@ from ..address import LinkAddress, format_ip, parse_ip
 from ..core.device import parse_interface
 from ..errors import DeviceGone, InvalidAddress, TableFull, Unreachable
 from ..kernel.netlink import open_netlink
+from ..records import Stamp, json_line
 from ..states import NudState
 from ..table import NeighbourTable, open_table
 from ..wire.ipv6 import LOOPBACK, is_link_local, is_multicast
@@ -35,10 +35,11 @@ _BELIEVED: Final = frozenset({"REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An address to ask for, as it was given, and whom that means: the neighbour ``hop`` on a device."""
+    """An address to ask for, also as it was given, and whom that means: the neighbour ``hop`` on a device."""
 
-    ip: str
-    dev: str
+    text: str
+    address: str
+    device: str
     hop: str
     via: str | None
     """The hop, where it is a gateway."""
@@ -46,16 +47,16 @@ class Question:
     """How long an answer is waited for, seconds."""
 
     def __str__(self) -> str:
-        return self.ip if self.via is None else f"{self.ip} via {self.via}"
+        return self.text if self.via is None else f"{self.text} via {self.via}"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What became of one request; ``--json`` prints these fields."""
 
-    ip: str
+    address: str
+    device: str
     via: str | None
-    dev: str
     number: int
     lladdr: str | None = None
     round_trip_ms: float | None = None
@@ -104,6 +105,7 @@ class Resolve:
         Raises:
             NeighioError: something cannot be asked; nothing was.
         """
+        self._stamp = Stamp(trio.current_time)
         async with open_table() as table:
             for text in self._arguments.ip:
                 self._tallies.setdefault(await self._question(table, text), Tally())
@@ -160,7 +162,7 @@ class Resolve:
         askable = family == 4 or source is not None or is_multicast(key) or any(map(is_link_local, own))
         if device.up and not askable:
             raise InvalidAddress(f"ip: {dev} has no link-local address from which to ask for {text}")
-        return Question(text, dev, hop, via, table.parameters(dev, family)["retrans_time"])
+        return Question(text, format_ip(key), dev, hop, via, table.parameters(dev, family)["retrans_time"])
 
     async def _take_over(self, table: NeighbourTable) -> None:
         """Have the addresses that the kernel knows asked for where it knows them."""
@@ -169,12 +171,12 @@ class Resolve:
             await kernel.read_names()
             known = {(entry["address"], entry["device"]): entry for entry in await kernel.entries()}
         for question in self._tallies:
-            entry = known.get((format_ip(parse_ip(question.hop)[0]), question.dev))
+            entry = known.get((format_ip(parse_ip(question.hop)[0]), question.device))
             if entry is not None and entry["state"] in _BELIEVED and entry["lladdr"] is not None:
-                table.replace(question.hop, question.dev, lladdr=entry["lladdr"], nud="stale")
+                table.replace(question.hop, question.device, lladdr=entry["lladdr"], nud="stale")
             if ":" not in question.hop:
                 # It was not learned just now: whoever answers from elsewhere is asked there from then on.
-                table.set(question.dev, 4, locktime=0.0)
+                table.set(question.device, 4, locktime=0.0)
 
     async def _ask(self, table: NeighbourTable, question: Question, scope: trio.CancelScope) -> None:
         begun = trio.current_time()
@@ -187,11 +189,11 @@ class Resolve:
         await trio.lowlevel.checkpoint()
 
     async def _ask_once(self, table: NeighbourTable, question: Question, number: int) -> Finding:
-        finding = Finding(question.ip, question.via, question.dev, number)
+        finding = Finding(question.address, question.device, question.via, number)
         tally = self._tallies[question]
         tally.asked += 1
         try:
-            with table.neighbour(question.hop, question.dev) as neighbour:
+            with table.neighbour(question.hop, question.device) as neighbour:
                 state, lladdr = NudState(neighbour.nud_state), neighbour.lladdr
             if state & NudState.NOARP:
                 finding = replace(finding, lladdr=str(lladdr or "") or None, state=state.name)
@@ -211,7 +213,7 @@ class Resolve:
         return finding
 
     async def _probe(self, table: NeighbourTable, question: Question, finding: Finding) -> Finding:
-        where = question.hop, question.dev
+        where = question.hop, question.device
         reply = await table.probe(
             *where,
             unicast=self._arguments.unicast,
@@ -245,14 +247,14 @@ class Resolve:
         """Print a line for what the deadline cut short, and for each address that had no turn."""
         for question, tally in self._tallies.items():
             if tally.told < max(tally.asked, 1):
-                finding = Finding(question.ip, question.via, question.dev, tally.told + 1)
+                finding = Finding(question.address, question.device, question.via, tally.told + 1)
                 self._tell(question, replace(finding, error=f"the deadline of {patience:g} s has passed"))
 
     def _text(self, question: Question, finding: Finding) -> str:
         if self._arguments.json:
-            return json.dumps(asdict(finding))
+            return json_line({"kind": "request", **self._stamp.at(), **asdict(finding)})
         paint = self._output.paint
-        words = [printable(str(question)).ljust(self._width), printable(f"dev {finding.dev}")]
+        words = [printable(str(question)).ljust(self._width), printable(f"dev {finding.device}")]
         if finding.error is not None:
             words.append(paint(finding.error, "error"))
         elif finding.lladdr is not None:
@@ -276,14 +278,17 @@ class Resolve:
             times = tally.round_trips
             trips = [min(times), round(median(times), 3), max(times)] if times else []
             if self._arguments.json:
-                summary: dict[str, float | None] = {
+                record = {
+                    "kind": "summary",
+                    "address": question.address,
+                    "device": question.device,
+                    "via": question.via,
                     "asked": asked,
                     "answered": tally.answered,
                     "lost_percent": round(lost, 1),
                     **dict(zip_longest(("min_ms", "median_ms", "max_ms"), trips)),
                 }
-                whose = {"ip": question.ip, "via": question.via, "dev": question.dev}
-                self._output.line(json.dumps({**whose, "summary": summary}))
+                self._output.line(json_line(record))
                 continue
             text = printable(str(question)).ljust(self._width)
             text += f"  {asked} asked, {tally.answered} answered, {lost:.0f} % lost"

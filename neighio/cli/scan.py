@@ -192,7 +192,7 @@ class Scan:
             finally:
                 self._sweep = None
                 self._tally.requests += sweep.progress().sent
-                self._tally.addresses += sweep.progress().total
+                self._tally.asked += sweep.progress().total
             if arguments.absent:
                 self._report.absent(device, sweep.absent)
 
@@ -213,11 +213,11 @@ class Scan:
             sent = self._tally.requests
             share = None
             if self._to_ask:
-                share = self._tally.addresses / self._to_ask
+                share = self._tally.asked / self._to_ask
             if self._sweep is not None:
                 progress = self._sweep.progress()
                 sent += progress.sent
-                share = (self._tally.addresses + progress.total * self._part(progress)) / self._to_ask
+                share = (self._tally.asked + progress.total * self._part(progress)) / self._to_ask
             self._progress.update(share, sent)
         await trio.lowlevel.checkpoint()
 

@@ -36,13 +36,13 @@ class Tally:
     """What a scan came to.
 
     Attributes:
-        addresses: how many were, or are, asked.
+        asked: how many addresses were, or are, asked.
         answered, duplicates: how many of these answered, and further link-layer addresses of theirs.
         requests: how many were sent, to all nodes too.
         seconds: how long it took.
     """
 
-    addresses: int = 0
+    asked: int = 0
     answered: int = 0
     duplicates: int = 0
     requests: int = 0
@@ -73,7 +73,7 @@ class Report:
         self._width = IPV4_WIDTH
 
     def start(
-        self, device: str, lladdr: str, networks: Sequence[str], addresses: int, own: Sequence[str]
+        self, device: str, lladdr: str, networks: Sequence[str], asked: int, own: Sequence[str]
     ) -> None:
         """What is asked, and where.
 
@@ -90,7 +90,7 @@ class Report:
                         "device": device,
                         "lladdr": lladdr,
                         "networks": list(networks),
-                        "addresses": addresses,
+                        "asked": asked,
                         "own": list(own),
                     }
                 ]
@@ -171,7 +171,7 @@ class Report:
                     {
                         "kind": "end",
                         "answered": tally.answered,
-                        "addresses": tally.addresses,
+                        "asked": tally.asked,
                         "requests": tally.requests,
                         "seconds": round(tally.seconds, 3),
                         "rate": round(tally.rate, 1),
@@ -182,7 +182,7 @@ class Report:
                 ]
             )
         elif self._form == "text":
-            text = f"{tally.answered:,} of {tally.addresses:,} answered in {tally.seconds:.2f} s"
+            text = f"{tally.answered:,} of {tally.asked:,} answered in {tally.seconds:.2f} s"
             text += f"; {tally.requests:,} request{'s' if tally.requests != 1 else ''}, {tally.rate:,.0f}/s"
             if tally.duplicates:
                 text += f"; {tally.duplicates} duplicate{'s' if tally.duplicates > 1 else ''}"

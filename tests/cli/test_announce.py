@@ -141,10 +141,10 @@ def test_each_form_is_what_goes_out_and_what_json_tells() -> None:
             status, (v4, v6) = announce_json(VIP, VIP6, "-c", "1", *words)
             frames = heard(wire)
             assert status == 0 and (v4["forms"], v6["forms"]) == (forms, ["advertisement"])
-            assert v4 == {
+            assert {key: value for key, value in v4.items() if key not in ("time", "wall")} == {
                 "kind": "announced",
-                "ip": VIP,
-                "dev": "eth0",
+                "address": VIP,
+                "device": "eth0",
                 "lladdr": US,
                 "number": 1,
                 "forms": forms,
@@ -191,12 +191,12 @@ def test_a_second_owner_is_found_in_either_family() -> None:
         peer.add_address("eth0", f"{VIP}/24")
         peer.add_address("eth0", f"{VIP6}/64")
         status, records = announce_json(VIP, VIP6, LOCAL, "--verify", "-c", "1")
-        verified = {record["ip"]: record for record in records if record["kind"] == "verified"}
+        verified = {record["address"]: record for record in records if record["kind"] == "verified"}
         said = announce(VIP, "--verify", "-c", "1")
         # Asking entered nobody's table.
         assert lladdr_at(peer, VIP) is None
     assert status == 1 and len(verified) == 3
-    assert {ip: record["owners"] for ip, record in verified.items()} == {VIP: [THEM], VIP6: [THEM], LOCAL: []}
+    assert {ip: record["others"] for ip, record in verified.items()} == {VIP: [THEM], VIP6: [THEM], LOCAL: []}
     assert said[0] == 1
     assert said[1].splitlines()[1] == f"{VIP}  dev eth0  duplicate: {THEM} answers too"
 
@@ -220,7 +220,7 @@ def test_an_answer_by_this_host_itself_is_no_second_owner() -> None:
         status, records = announce_json(VIP, "--verify", "-c", "1")
         _, output, _ = announce(VIP, "--verify", "-c", "1")
     verified = records[-1]
-    assert (status, verified["owners"], verified["own"]) == (0, [], ["eth1"])
+    assert (status, verified["others"], verified["own_devices"]) == (0, [], ["eth1"])
     assert "nobody else answers  this host's eth1 answers too (arp_ignore)" in output
 
 
@@ -233,7 +233,7 @@ def test_what_the_device_has_not_is_announced_by_force_alone() -> None:
         assert "ip: 203.0.113.1 is not on eth0 but on eth1; --force" in refusal("203.0.113.1", "-I", "eth0")
         assert heard(wire) == []
         status, records = announce_json("198.51.100.99", "2001:db8::99", "-I", "eth0", "--force", "-c", "1")
-        assert status == 0 and [record["ip"] for record in records] == ["198.51.100.99", "2001:db8::99"]
+        assert status == 0 and [record["address"] for record in records] == ["198.51.100.99", "2001:db8::99"]
         assert len(heard(wire)) == 2
 
 
@@ -381,5 +381,5 @@ def test_on_a_terminal_a_line_fits_and_a_duplicate_is_red_unless_no_color_is_set
 def test_help_has_examples_keys_and_statuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["announce", "--help"]) == 0
     printed = capsys.readouterr().out
-    for word in ("examples:", "--verify", "announce.json", "owners", "exit status", "--force", "-c"):
+    for word in ("examples:", "--verify", "announce.json", "own_devices", "exit status", "--force", "-c"):
         assert word in printed

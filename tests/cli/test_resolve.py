@@ -24,7 +24,7 @@ from .schemas import validate
 
 US, THEM, TOO = "02:00:00:00:00:01", "02:00:00:00:00:07", "02:00:00:00:00:08"
 COMMAND = [sys.executable, "-W", "error", "-m", "neighio", "resolve"]
-KEYS = ["ip", "via", "dev", "number", "lladdr", "round_trip_ms", "state", "others", "error"]
+KEYS = ["address", "device", "via", "number", "lladdr", "round_trip_ms", "state", "others", "error"]
 ETH_P_ARP = 0x0806
 WITHOUT_NET_RAW = """
 import ctypes, sys
@@ -123,13 +123,25 @@ def test_one_of_two_does_not_answer() -> None:
         status, found = resolve_json("198.51.100.7", "198.51.100.8", "--dev", "eth0")
     assert status == 1
     there, absent = found
-    assert [list(there), list(absent)] == [KEYS, KEYS]
+    assert [there["kind"], absent["kind"]] == ["request", "request"]
+    # Who does not answer is told of when there was time to.
+    assert there["time"] < 1 <= absent["time"]
+    assert [list(there)[3:], list(absent)[3:]] == [KEYS, KEYS]
     assert there.pop("round_trip_ms") > 0
-    assert list(there.values()) == ["198.51.100.7", None, "eth0", 1, THEM, "REACHABLE", [], None]
-    assert list(absent.values()) == [
-        "198.51.100.8",
-        None,
+    assert [there.get(key) for key in KEYS if key != "round_trip_ms"] == [
+        "198.51.100.7",
         "eth0",
+        None,
+        1,
+        THEM,
+        "REACHABLE",
+        [],
+        None,
+    ]
+    assert [absent[key] for key in KEYS] == [
+        "198.51.100.8",
+        "eth0",
+        None,
         1,
         None,
         None,
@@ -145,7 +157,12 @@ def test_behind_a_gateway_it_is_the_gateway_that_is_asked_for() -> None:
         here.add_route("eth0", "203.0.113.0/24", "198.51.100.7")
         status, (found,) = resolve_json("203.0.113.9")
         beyond = refusal("198.18.0.1")
-    assert (status, found["ip"], found["via"], found["lladdr"]) == (0, "203.0.113.9", "198.51.100.7", THEM)
+    assert (status, found["address"], found["via"], found["lladdr"]) == (
+        0,
+        "203.0.113.9",
+        "198.51.100.7",
+        THEM,
+    )
     assert "no route to 198.18.0.1" in beyond and "--dev" in beyond
 
 
@@ -156,12 +173,12 @@ def test_both_families_are_asked_at_once() -> None:
         status, found = resolve_json(*everybody)
         on_a_link, (same,) = resolve_json("fe80::7", "--dev", "eth0")
     assert status == 1
-    answers = {one["ip"]: (one["dev"], one["lladdr"], one["state"], one["error"]) for one in found}
+    answers = {one["address"]: (one["device"], one["lladdr"], one["state"], one["error"]) for one in found}
     assert answers == {
-        **dict.fromkeys(everybody[:3], ("eth0", THEM, "REACHABLE", None)),
+        **dict.fromkeys(("198.51.100.7", "2001:db8::7", "fe80::7"), ("eth0", THEM, "REACHABLE", None)),
         everybody[3]: ("eth0", None, None, "no answer in 1 s"),
     }
-    assert (on_a_link, same["ip"], same["lladdr"]) == (0, "fe80::7", THEM)
+    assert (on_a_link, same["address"], same["lladdr"]) == (0, "fe80::7", THEM)
 
 
 @in_namespace
@@ -169,7 +186,7 @@ def test_an_ipv6_gateway_is_asked_for_and_its_link_local_address_suffices() -> N
     with dual_link() as (here, _):
         here.add_route("eth0", "2001:db8:1::/64", "fe80::7")
         status, (found,) = resolve_json("2001:db8:1::9")
-    assert (status, found["via"], found["dev"], found["lladdr"]) == (0, "fe80::7", "eth0", THEM)
+    assert (status, found["via"], found["device"], found["lladdr"]) == (0, "fe80::7", "eth0", THEM)
 
 
 @in_namespace
@@ -210,9 +227,9 @@ def test_an_address_that_needs_no_asking_is_told_without_a_round_trip() -> None:
     with link():
         status, found = resolve_json("224.0.0.1", "ff02::1%eth0", "--dev", "eth0")
     assert status == 0
-    assert {one["ip"]: (one["lladdr"], one["round_trip_ms"], one["state"]) for one in found} == {
+    assert {one["address"]: (one["lladdr"], one["round_trip_ms"], one["state"]) for one in found} == {
         "224.0.0.1": ("01:00:5e:00:00:01", None, "NOARP"),
-        "ff02::1%eth0": ("33:33:00:00:00:01", None, "NOARP"),
+        "ff02::1": ("33:33:00:00:00:01", None, "NOARP"),
     }
 
 
@@ -248,7 +265,7 @@ def test_a_duplicate_that_answers_another_time_is_told_too() -> None:
         status, found = resolve_json("198.51.100.7", "--count", "2", "--interval", "0")
         station.join()
     *answers, summary = found
-    assert status == 0 and "summary" in summary
+    assert status == 0 and summary["kind"] == "summary"
     assert [(one["number"], one["lladdr"], one["others"]) for one in answers] == [
         (1, THEM, []),
         (2, TOO, [THEM]),
@@ -272,9 +289,12 @@ def test_each_address_has_its_summary_and_who_never_answers_has_no_times() -> No
         status, found = resolve_json("198.51.100.7", "198.51.100.8", "-I", "eth0", "-c", "2", "-i", "0.01")
     there, absent = found[4:]
     assert status == 1
-    assert (there["ip"], there["via"], there["dev"]) == ("198.51.100.7", None, "eth0")
-    trips = [one["round_trip_ms"] for one in found[:4] if one["ip"] == "198.51.100.7"]
-    assert there["summary"] == {
+    trips = [one["round_trip_ms"] for one in found[:4] if one["address"] == "198.51.100.7"]
+    assert there == {
+        "kind": "summary",
+        "address": "198.51.100.7",
+        "device": "eth0",
+        "via": None,
         "asked": 2,
         "answered": 2,
         "lost_percent": 0.0,
@@ -282,7 +302,11 @@ def test_each_address_has_its_summary_and_who_never_answers_has_no_times() -> No
         "median_ms": round(sum(trips) / 2, 3),
         "max_ms": max(trips),
     }
-    assert absent["summary"] == {
+    assert absent == {
+        "kind": "summary",
+        "address": "198.51.100.8",
+        "device": "eth0",
+        "via": None,
         "asked": 2,
         "answered": 0,
         "lost_percent": 100.0,
@@ -307,7 +331,7 @@ def test_who_answers_one_of_several_requests_has_answered() -> None:
     *answers, total = found
     assert status == 0
     assert [one["error"] for one in answers] == ["no answer in 1 s", None]
-    assert (total["summary"]["answered"], total["summary"]["lost_percent"]) == (1, 50.0)
+    assert (total["answered"], total["lost_percent"]) == (1, 50.0)
 
 
 @in_namespace
@@ -356,13 +380,13 @@ def test_the_deadline_ends_it_and_what_was_open_is_told() -> None:
     assert status == 1
     (there,) = (one for one in found if one.get("lladdr"))
     (open_,) = (one for one in found if one.get("error"))
-    assert (there["ip"], there["number"]) == ("198.51.100.7", 1)
-    assert (open_["ip"], open_["number"], open_["error"]) == (
+    assert (there["address"], there["number"]) == ("198.51.100.7", 1)
+    assert (open_["address"], open_["number"], open_["error"]) == (
         "198.51.100.8",
         1,
         "the deadline of 0.6 s has passed",
     )
-    assert [one["summary"]["answered"] for one in found if "summary" in one] == [1, 0]
+    assert [one["answered"] for one in found if one["kind"] == "summary"] == [1, 0]
 
 
 @in_namespace

@@ -62,7 +62,7 @@ def test_the_devices_own_networks_are_found_by_themselves() -> None:
         status, found = scan_json("-l", "-4", *QUICK, "--rate", "5000")
         assert (status, who(found)) == (0, HOSTS[:3])
         assert found[0]["networks"] == ["198.51.100.0/24"]
-        assert (found[0]["own"], found[0]["addresses"]) == (["198.51.100.1", "198.51.100.2"], 254)
+        assert (found[0]["own"], found[0]["asked"]) == (["198.51.100.1", "198.51.100.2"], 254)
         connect(here, _, "eth1", "eth1")
         here.add_address("eth1", "203.0.113.9/29")
         assert "device: name one with --dev; there is eth0, eth1" in refusal("-l")
@@ -147,7 +147,7 @@ def test_ipv6_stations_are_found_by_an_echo_to_all_nodes() -> None:
         status, found = scan_json("-l", "-6", "--tries", "1", "--interval", "0.4")
         assert (status, who(found)) == (0, ["2001:db8::7", "fe80::7"])
         # From the link-local address and from the other one; and then who answered.
-        assert (found[-1]["requests"], found[-1]["addresses"], found[0]["addresses"]) == (4, 2, 0)
+        assert (found[-1]["requests"], found[-1]["asked"], found[0]["asked"]) == (4, 2, 0)
 
 
 @in_namespace
@@ -214,7 +214,7 @@ def test_ipv6_addresses_and_ranges_are_solicited() -> None:
     with link(ipv6=["fe80::7", "2001:db8::7", "2001:db8::1f"]):
         status, found = scan_json("2001:db8::1-1f", "fe80::7", "--dev", "eth0", *QUICK, "--rate", "max")
         assert (status, who(found)) == (0, ["2001:db8::1f", "2001:db8::7", "fe80::7"])
-        assert (found[0]["own"], found[-1]["addresses"]) == (["2001:db8::1"], 31)
+        assert (found[0]["own"], found[-1]["asked"]) == (["2001:db8::1"], 31)
         status, output, _ = scan("fe80::7%eth0", "-q", *QUICK)
         assert (status, output.split()) == (0, ["fe80::7", THEM])
         status, found = scan_json("198.51.100.9", "2001:db8::7", *QUICK)

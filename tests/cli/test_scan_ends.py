@@ -150,7 +150,7 @@ def test_force_and_yes_are_taken_at_their_word() -> None:
             command.send_signal(signal.SIGINT)
             rest = command.stdout.read()
             assert command.wait(SECONDS) == 130
-        assert begun["addresses"] > 1 << 20
+        assert begun["asked"] > 1 << 20
         assert json.loads(rest.splitlines()[-1])["interrupted"] is True
 
 
@@ -210,7 +210,7 @@ def test_ctrl_c_while_all_nodes_are_asked_has_those_who_have_answered() -> None:
     assert "Traceback" not in errors
     *found, end = records(output)
     assert who(found) == ["2001:db8::7", "fe80::7"]
-    assert (end["interrupted"], end["answered"], end["addresses"]) == (True, 2, 2)
+    assert (end["interrupted"], end["answered"], end["asked"]) == (True, 2, 2)
 
 
 @in_namespace

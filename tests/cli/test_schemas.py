@@ -93,3 +93,74 @@ def test_what_a_schema_refers_to_is_there(name: str) -> None:
         file, _, pointer = reference.partition("#/$defs/")
         found = read(file.removesuffix(".json") or name)
         assert not pointer or pointer in found["$defs"], reference
+
+
+COMMON = {
+    "address": {"ip"},
+    "device": {"device"},
+    "lladdr": {"lladdr", "lladdr_or_null"},
+    "state": {"state"},
+    "flags": {"flags"},
+    "probes": {"count"},
+    "time": {"seconds"},
+    "wall": {"wall"},
+    # A refusal always has one.
+    "error": {"error", ""},
+}
+"""Keys, and what in common.json a value of each is; "": nothing there."""
+ELSEWHERE = {
+    # /proc/net/stat has it of a cache; of a host's answer it is the entries themselves.
+    "entries": {"array", "integer"},
+    # A time of day; of a host the instant by the clock that all processes share.
+    "began": {"string", "number"},
+}
+"""Keys whose values are of several types."""
+
+
+def defined(name: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what a schema allows beside null, each with the name of the definition that it is, or ""."""
+    reference = schema.get("$ref")
+    if reference is not None:
+        file, _, pointer = reference.partition("#/$defs/")
+        file = file.removesuffix(".json") or name
+        found = read(file)
+        if file == "common":
+            yield pointer, found["$defs"][pointer]
+        else:
+            yield from defined(file, found["$defs"][pointer] if pointer else found)
+    elif "anyOf" in schema:
+        for one in schema["anyOf"]:
+            yield from defined(name, one)
+    elif schema.get("type") != "null":
+        yield "", schema
+
+
+def types(schema: dict[str, Any]) -> set[str]:
+    """The types of JSON that a definition allows beside null."""
+    if "anyOf" in schema and "type" not in schema:
+        return {found for _, one in defined("common", schema) for found in types(one)}
+    values = [schema["const"]] if "const" in schema else schema.get("enum", [])
+    if values:
+        return {"boolean" if isinstance(value, bool) else "string" for value in values}
+    named = schema["type"]
+    return {named} - {"null"} if isinstance(named, str) else set(named) - {"null"}
+
+
+def test_a_key_has_the_same_form_and_type_whoever_prints_it() -> None:
+    forms: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {}
+    for name in NAMES:
+        for one in objects(read(name)):
+            for key, value in one["properties"].items():
+                for form, schema in defined(name, value):
+                    forms.setdefault(key, set()).add(form)
+                    found.setdefault(key, set()).update(types(schema))
+    assert {key: forms[key] - allowed for key, allowed in COMMON.items() if forms[key] - allowed} == {}
+    assert {key: some for key, some in found.items() if len(some) > 1} == ELSEWHERE
+
+
+def test_no_key_says_in_another_word_what_a_common_one_says() -> None:
+    keys = {key for name in NAMES for one in objects(read(name)) for key in one["properties"]}
+    assert keys & {"ip", "dev", "mac", "interface", "nud_state", "timestamp", "date", "rtt"} == set()
+    # Seconds have no suffix; milliseconds have one.
+    assert {key for key in keys if key.endswith(("_s", "_seconds", "_us", "_ns"))} == set()

@@ -52,7 +52,7 @@ class Played:
     def odd(self) -> list[tuple[float, str, str | None, str | None, str | None]]:
         """Each anomaly: when, what, of which address, where it is, where it was or is, too."""
         return [
-            (found["time"], found["what"], found["address"], found["lladdr"], found["other"])
+            (found["time"], found["anomaly"], found["address"], found["lladdr"], found["other"])
             for found in self.of("anomaly")
         ]
 

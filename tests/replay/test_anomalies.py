@@ -58,7 +58,7 @@ def test_an_address_that_is_back_at_once_is_at_two(file: Path) -> None:
     (duplicate,) = played.of("duplicate")
     assert (duplicate["address"], duplicate["times"]) == (ADDRESS, 2)
     assert set(duplicate["lladdrs"]) == {HERE, THERE}
-    assert (duplicate["began"], duplicate["ended"]) == (20.0, 30.0)
+    assert (duplicate["first"], duplicate["last"]) == (20.0, 30.0)
 
 
 def test_two_that_answer_one_question_have_one_address(file: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_station_that_storms(file: Path) -> None:
 
     assert played.odd() == [(0.495, "storm", None, "02:00:00:00:00:01", None)]
     (storm,) = played.of("storm")
-    assert (storm["messages"], storm["peak"], storm["began"], storm["ended"]) == (500, 200, 0.0, 2.495)
+    assert (storm["messages"], storm["peak"], storm["first"], storm["last"]) == (500, 200, 0.0, 2.495)
 
 
 def test_many_that_storm_together(file: Path) -> None:

@@ -161,7 +161,7 @@ def test_what_a_capture_of_others_shows() -> None:
 
     assert list(played.table()) == ["172.21.79.97 dev link.200.2001", "172.21.79.100 dev link.200.2001"]
     fuzzed = replay(str(SHARED / "arp-oobr.pcap"))
-    assert fuzzed.link("link")["messages"] == {"arp_request": 1923, "arp_reply": 26}
+    assert fuzzed.link("link")["kinds"] == {"arp_request": 1923, "arp_reply": 26}
     assert fuzzed.link("link")["malformed"] == {
         "arp_hln": 68,
         "arp_pln": 37,

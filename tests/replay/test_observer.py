@@ -57,7 +57,7 @@ def test_an_answer_to_somebody_confirms_who_is_known_and_tells_a_router(file: Pa
         "2001:db8::2 dev link": (TWO, "REACHABLE"),
     }
     assert [record["flags"] for record in played.of("entry")] == [[], ["router"]]
-    assert played.link("link")["messages"] == {"neighbour_solicitation": 1, "neighbour_advertisement": 2}
+    assert played.link("link")["kinds"] == {"neighbour_solicitation": 1, "neighbour_advertisement": 2}
 
 
 def test_time_passes_between_the_frames(file: Path) -> None:
@@ -99,7 +99,7 @@ def test_without_a_link_layer_neighbours_need_no_discovery(file: Path) -> None:
     played = play(file, [(0.0, advertisement(1, 2)[14:]), (0.1, solicitation(1, 2)[14:])], link_type=RAW)
 
     assert {state for _, state in played.table().values()} <= {"NOARP"}
-    assert played.link("raw")["messages"] == {"neighbour_solicitation": 1, "neighbour_advertisement": 1}
+    assert played.link("raw")["kinds"] == {"neighbour_solicitation": 1, "neighbour_advertisement": 1}
 
 
 def test_an_observer_asks_nobody(file: Path) -> None:

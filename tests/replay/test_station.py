@@ -54,7 +54,7 @@ def test_a_question_and_its_answer(file: Path) -> None:
 
     assert played.life("198.51.100.2") == [(0.0, "INCOMPLETE"), (0.25, "REACHABLE")]
     assert played.table() == {"198.51.100.2 dev link": (TWO, "REACHABLE")}
-    assert played.end["station"] == {"unknown_hops": 0, "known_before": 0, "unasked": 0, "refused": 0}
+    assert played.end["uncertain"] == {"unknown_hops": 0, "known_before": 0, "unasked": 0, "refused": 0}
 
 
 def test_a_question_that_nobody_answers_fails(file: Path) -> None:
@@ -113,7 +113,7 @@ def test_what_only_the_table_would_probe_rests_at_stale(file: Path) -> None:
     played = play(file, frames, *STATION)
 
     assert states(played, "198.51.100.2") == ["STALE", "DELAY", "PROBE", "STALE"]
-    assert played.end["station"]["unasked"] == 1
+    assert played.end["uncertain"]["unasked"] == 1
 
 
 def test_so_does_an_ipv6_neighbour_though_the_station_was_never_seen_to_have_a_link_local_address(
@@ -123,14 +123,14 @@ def test_so_does_an_ipv6_neighbour_though_the_station_was_never_seen_to_have_a_l
     played = play(file, frames, "--as", ONE, "--trace")
 
     assert states(played, "2001:db8::2") == ["STALE", "DELAY", "PROBE", "STALE"]
-    assert played.end["station"]["unasked"] == 1
+    assert played.end["uncertain"]["unasked"] == 1
 
 
 def test_whom_it_knew_before_is_stale_and_used(file: Path) -> None:
     played = play(file, [(0.0, announcement(1)), (1.0, announcement(2)), (2.0, datagram(1, 2))], *STATION)
 
     assert states(played, "198.51.100.2") == ["STALE", "DELAY"]
-    assert played.end["station"]["known_before"] == 1
+    assert played.end["uncertain"]["known_before"] == 1
 
 
 def test_a_packet_to_afar_goes_to_the_router_that_is_at_its_lladdr(file: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_packet_to_afar_goes_to_the_router_that_is_at_its_lladdr(file: Path) -
 def test_a_packet_to_nobody_knows_whom_is_counted(file: Path) -> None:
     frames = [(0.0, announcement(1)), (1.0, datagram(1, 0, to=FAR, via=2))]
 
-    assert play(file, frames, *STATION).end["station"]["unknown_hops"] == 1
+    assert play(file, frames, *STATION).end["uncertain"]["unknown_hops"] == 1
 
 
 def test_with_its_prefix_length_packets_go_to_neighbours_nobody_tells_of(file: Path) -> None:
@@ -220,7 +220,7 @@ def test_cooked_frames_have_no_destination_and_are_judged_by_what_they_say(file:
         "198.51.100.4 dev link": ("02:00:00:00:00:04", "STALE"),
     }
     # By which router it went is not in the capture.
-    assert played.end["station"]["unknown_hops"] == 1
+    assert played.end["uncertain"]["unknown_hops"] == 1
 
 
 def test_the_second_cooked_form_tells_the_interface(file: Path) -> None:

@@ -29,10 +29,11 @@ Some neighbours heed gratuitous requests alone, some replies: --both sends one o
 owner that does not know that it has lost it. It asks twice, a second each.
 
 one JSON object a line, of these kinds (docs/schemas/announce.json):
-  announced  ip, dev, lladdr (what was told), number (which of its announcements, from 1), forms (request,
-             reply, advertisement), error (null, or why it did not get out)
-  verified   ip, dev, owners (link-layer addresses that answer for it and are not this host's), own (this
-             host's devices that answer for it beside the announcing one: see arp_ignore)
+  announced  address, device, lladdr (what was told), number (which of its announcements, from 1), forms
+             (request, reply, advertisement), error (null, or why it did not get out)
+  verified   address, device, others (link-layer addresses that answer for it and are not this host's),
+             own_devices (this host's that answer for it beside the announcing one: see arp_ignore)
+both have time (seconds since the start) and wall (the time of day, UTC)
 
 exit status: 0 done, 1 somebody else answers for an address too, or an announcement did not get out, 2 usage,
 privilege or system error, 130 interrupted"""

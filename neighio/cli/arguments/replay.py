@@ -51,16 +51,17 @@ one JSON object a line, of these kinds:
   new, del,  as of `neighio monitor`: time (seconds from the first frame), wall (UTC, or null), address,
   miss       device, lladdr, state, flags, probes, refcnt, protocol
   change     in place of new, with --trace: a transition, as of `neighio monitor`
-  anomaly    time, wall, what, device, address, lladdr, other (where it was, or who has it, too), number
+  anomaly    time, wall, anomaly (moved, ...), address, device, lladdr, other (where it was, or who has it,
+             too), number
   entry      each neighbour at the end, as of `neighio show`
-  link       device, frames, messages (by kind), malformed (by reason), cut_short (by the snap length),
+  link       device, frames, kinds (messages by kind), malformed (by reason), cut_short (by the snap length),
              drops (what the table refused, by reason)
   statistics family ("ipv4" or "ipv6"), entries, and the counters of /proc/net/stat
-  duplicate  device, address, lladdrs, times, began, ended (seconds)
-  storm      device, lladdr (null: the whole link), began, ended, messages, peak (in a second)
+  duplicate  address, device, lladdrs, times, first, last (seconds from the first frame)
+  storm      device, lladdr (null: the whole link), first, last, messages, peak (in a second)
   end        frames, seconds, unusable (frames of no link, by reason), untimed, set_back (how often the
-             clock was), anomalies (how many of each), station (null, or unknown_hops, known_before,
-             unasked, refused), error (null, or why it ends with status 2)
+             clock was), anomalies (how many of each), uncertain (null, or unknown_hops,
+             known_before, unasked, refused), error (null, or why it ends with status 2)
 
 exit status: 0 done, 2 usage, or a capture that cannot be read (to its end), or a picture or the output
 that cannot be written, 130 interrupted. What there is until then is told, and drawn."""

@@ -27,18 +27,19 @@ examples:
   neighio resolve 198.51.100.7 --listen 1       who else says that it has it?
   neighio resolve 198.51.100.7 -s 0.0.0.0       ask without entering anybody's table
 
-one JSON object a line for each request, with these keys (docs/schemas/resolve.json):
-  ip             the address, as it was given
+one JSON object a line (docs/schemas/resolve.json), of the kind "request" for each request, with
+  time, wall     seconds since the start, and the time of day, UTC
+  address        the IP address
+  device         the device on whose link it was asked for
   via            the gateway that was asked for in its place, or null
-  dev            the device
   number         which of its requests this was, from 1
   lladdr         the link-layer address that answered, or null
   round_trip_ms  milliseconds, or null: nobody answered, or nobody had to be asked (state NOARP)
   state          the entry's state afterwards: REACHABLE, STALE, ... ; null without an entry
   others         further link-layer addresses that have answered for it: duplicates
   error          why there is no lladdr, or null
-with --count above 1, and at Ctrl-C too, one for each address at the end, with ip, via, dev and
-  summary        asked, answered, lost_percent, min_ms, median_ms and max_ms (null: nobody answered)
+with --count above 1, and at Ctrl-C too, one of the kind "summary" for each address at the end: address,
+device, via, asked, answered, lost_percent, and min_ms, median_ms and max_ms (null: nobody answered)
 
 exit status: 0 every address answered (at least one request), 1 some did not, 2 usage or privilege,
 or nobody could be asked (a device that is down; no summary then), 130 interrupted"""

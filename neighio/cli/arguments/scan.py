@@ -41,11 +41,11 @@ Vendors' names are read from what arp-scan, wireshark, nmap, ieee-data or hwdata
 aiooui: pip install 'neighio[vendors]'.
 
 one JSON object a line, of these kinds (docs/schemas/scan.json):
-  start    device, lladdr, networks, addresses (how many are asked), own (those of this host's left out)
+  start    device, lladdr, networks, asked (how many addresses), own (those of this host's left out)
   found    address, device, lladdr, round_trip_ms, local (locally administered), vendor (null: unknown, or
            not asked for), others (further link-layer addresses that answered for it: duplicates)
   absent   address, device: it did not answer (--absent)
-  end      answered, addresses, requests, seconds, rate (requests a second), duplicates, interrupted,
+  end      answered, asked, requests, seconds, rate (requests a second), duplicates, interrupted,
            error (null, or why it ends with status 2)
 
 exit status: 0 somebody answered, and every address that was given singly, 1 nobody, or one of these did not,
