@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Hits"]
 
+_new = object.__new__
+
 
 class Hits:
     """One device's entries of both families, for reading. Good until the device changes.
@@ -49,10 +51,15 @@ class Hits:
         """The entry of an address."""
         key = ip if type(ip) is bytes else pack_plain(ip)
         if key is not None and (found := self._tables.get(len(key))):
-            cache, _, table, shards = found
+            cache, store, table, shards = found
             row = shards[hash(key) & 0xFF].get(key)
             if row and not table.flushed_all | table.flushed_dynamic and key not in self._own:
-                return Neighbour(cache, row)
+                # What Neighbour(cache, row) does, without the call of __init__: a tenth of the look-up.
+                handle = _new(Neighbour)
+                handle.cache = cache
+                handle.row = row
+                handle.generation = store.generation[row]
+                return handle
         return None
 
     def connected(self, ip: object) -> LinkAddress | None:
