@@ -75,7 +75,7 @@ lint: $(VENV)/stamp-dev
 	@echo 'lint: ruff, flake8-async'
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m flake8_async --enable=ASYNC,ASYNC900,ASYNC910,ASYNC911,ASYNC913 --startable-in-context-manager=answer_echo,serve `find neighio $(wildcard examples) -name '*.py'`
+	@$(PYTHON) -m flake8_async --enable=ASYNC,ASYNC900,ASYNC910,ASYNC911,ASYNC913 --startable-in-context-manager=add_address,answer_echo,detect,serve `find neighio $(wildcard examples) -name '*.py'`
 	@$(PYTHON) -m flake8_async --enable=ASYNC,ASYNC900 --disable=ASYNC103,ASYNC111,ASYNC910,ASYNC911,ASYNC912,ASYNC913,ASYNC114 `find $(filter-out neighio examples,$(SOURCES)) -name '*.py'`
 
 typing: $(VENV)/stamp-dev

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Final
 
 from .address import IPAddress, format_ip, parse_ip
@@ -38,7 +39,7 @@ from .core.parameters import Parameters
 from .core.targets import Targets
 from .errors import AdminError, DeviceGone, DuplicateAddress, InvalidAddress, PacketDropped
 from .link.base import Link, LinkBusy, LinkDown, LinkFacts, LinkGone
-from .publication import DeviceChange, Listener, Subscription
+from .publication import AddressInUse, DeviceChange, Listener, Subscription
 from .waiters import Outcome, Waiters
 from .wire.ethernet import ipv6_multicast_lladdr
 
@@ -272,8 +273,7 @@ class Driver(Waiters):
         elif isinstance(output, Membership):
             self._listen(output)
         elif isinstance(output, Claimed):
-            for token in self._claiming.pop((output.device.index, output.key), ()):
-                self.wake(token, None)
+            self._claimed(output)
         elif isinstance(output, Disowned):
             reason = output.reason
             self.end_claim(output.device.index, output.key, lambda: AdminError(errno.EACCES, reason))
@@ -346,6 +346,14 @@ class Driver(Waiters):
         except LinkGone as error:
             self.trouble(index, error)
 
+    def _claimed(self, claimed: Claimed) -> None:
+        device, key = claimed
+        used = AddressInUse(self.clock(), device.name, device.index, key)
+        for listener in self._listeners:
+            listener(used)
+        for token in self._claiming.pop((device.index, key), ()):
+            self.wake(token, None)
+
     def _contested(self, conflict: AddressConflict) -> None:
         self._publish(conflict)
         if conflict.action == "duplicate":
@@ -407,7 +415,8 @@ class Driver(Waiters):
         self.pump()
         self._end_packets(index)
         for place in [place for place in self._claiming if place[0] == index]:
-            self.end_claim(*place, lambda: DeviceGone(f"dev {device.name}"))
+            gone = f"{device.name} was removed while {format_ip(place[1])} was being detected"
+            self.end_claim(*place, partial(DeviceGone, gone))
         self._end_probes(index, f"dev {device.name}")
 
     def follow(self, index: int, facts: Link | LinkFacts) -> None:

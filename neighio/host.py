@@ -103,6 +103,17 @@ class HostRole:
             f"{format_ip(one.ip)}/{one.prefixlen}" for one in self._device.addresses if not one.tentative
         )
 
+    @property
+    def tentative(self) -> tuple[str, ...]:
+        """The addresses that are not in use yet, each with its prefix length: they are being detected, or
+        wait until somebody can hear it."""
+        device = self._device
+        driver = self._admit()
+        wanted = [claim.address for claim in driver.engine.claims.of(device)]
+        used = {one.ip for one in device.addresses if not one.tentative}
+        there = [one for one in (wanted if device.answers else device.addresses) if one.ip not in used]
+        return tuple(f"{format_ip(one.ip)}/{one.prefixlen}" for one in there)
+
     def _meant(self, address: IPAddress, field: str = "address") -> bytes:
         """The packed form of an address that is meant on this device."""
         ip, zone = parse_ip(address, field=field)
@@ -132,12 +143,17 @@ class HostRole:
         dad_transmits: int | None = None,
         optimistic: bool | None = None,
         defence: Defence = "none",
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Have an address of one's own; return when it is known to be nobody else's and is in use.
 
         IPv4 addresses are detected as RFC 5227 2.1 says (4 to 7 s, and then two announcements), IPv6 ones as
         RFC 4862 5.4 says, with the nonce of RFC 7527 (1 to 2 s); while nobody can hear, for the device is
         down or has no carrier, they wait. Cancelled, the address is not had.
+
+        ``await nursery.start(device.add_address, address)`` returns when its detection is under way, or when
+        it was had at once; what forbids to have it is raised there. Addresses that are started in turn are
+        had in this order.
 
         Args:
             address: with its prefix length ("198.51.100.1/24", "2001:db8::1/64").
@@ -186,6 +202,7 @@ class HostRole:
             driver.engine.release_address(device.index, ip, driver.clock())
             driver.pump()
 
+        task_status.started()
         try:
             await park(token, forget)
         finally:

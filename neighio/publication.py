@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple, TypeAlias
 
+from .address import format_ip
 from .core.cache import NeighbourCache
 from .core.engine import BUDGET
 from .core.events import AddressConflict, Change, DelNeighbour, Miss, NewNeighbour, PacketFailed
 from .errors import SubscriberOverflow
 
-__all__ = ["DeviceChange", "Happening", "Idle", "Listener", "Published", "Subscription"]
+__all__ = ["AddressInUse", "DeviceChange", "Happening", "Idle", "Listener", "Published", "Subscription"]
 
 
 class Idle(NamedTuple):
@@ -36,8 +37,22 @@ class DeviceChange(NamedTuple):
     carrier: bool
 
 
+class AddressInUse(NamedTuple):
+    """An own address (packed) of a host's device is in use from now on: nobody else was found to have it."""
+
+    time: float
+    device: str
+    ifindex: int
+    key: bytes
+
+    @property
+    def ip(self) -> str:
+        """The address, as text."""
+        return format_ip(self.key)
+
+
 Happening: TypeAlias = (
-    NewNeighbour | DelNeighbour | Miss | Change | PacketFailed | AddressConflict | DeviceChange
+    NewNeighbour | DelNeighbour | Miss | Change | PacketFailed | AddressConflict | DeviceChange | AddressInUse
 )
 """What a listener is told of."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -12,7 +13,7 @@ import trio.testing
 from trio.testing import MockClock
 
 import neighio
-from neighio import AttachedDevice, DuplicateAddress, LinkAddress
+from neighio import AdminError, AttachedDevice, DuplicateAddress, LinkAddress
 from neighio.link.base import Selection
 from neighio.testing import Segment
 from neighio.waiters import Outcome
@@ -110,6 +111,31 @@ async def test_addresses_are_detected_side_by_side(autojump_clock: MockClock) ->
         assert sorted(refused) == ["198.51.100.7", "2001:db8::7"]
         assert sorted(n.ours.addresses) == [OURS4, OURS6, LOCAL]
         assert n.a.statistics().tasks_waiting == 0
+
+
+async def test_addresses_that_are_started_in_turn_are_had_in_this_order(autojump_clock: MockClock) -> None:
+    """As Linux has them: packets leave from the first that fits. IPv6 ones stand in front of older ones."""
+    given = [f"198.51.100.{n}/24" for n in range(10, 20)]
+    given6 = [f"2001:db8::{n}/64" for n in range(10, 20)]
+    async with net() as n:
+        async with trio.open_nursery() as nursery:
+            for address, address6 in zip(given, given6, strict=True):
+                await nursery.start(n.ours.add_address, address)
+                await nursery.start(n.ours.add_address, address6)
+            assert not n.ours.addresses
+            assert sorted(n.ours.tentative) == sorted([*given, *given6])
+            with pytest.raises(AdminError, match="is there already"):
+                await nursery.start(n.ours.add_address, given[0])
+            await nursery.start(functools.partial(n.ours.add_address, OURS6, dad_transmits=0))
+            assert n.ours.addresses == (OURS6,)
+        expected = [*given, OURS6, *reversed(given6)]
+        assert list(n.ours.addresses) == expected and n.ours.tentative == ()
+        # It is detected anew in its place, and one that is wanted later comes behind.
+        n.link.set_down()
+        n.link.set_up()
+        await n.ours.add_address(OURS4, dad_transmits=0)
+        await trio.sleep(LONGEST)
+        assert list(n.ours.addresses) == [*given, OURS4, *expected[10:]]
 
 
 @pytest.mark.parametrize("address", BOTH)

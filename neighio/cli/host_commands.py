@@ -10,6 +10,7 @@ import trio
 
 from ..errors import AdminError, DeviceGone, DuplicateAddress, NeighioError
 from ..records import Record
+from .host_options import AddressWay
 from .host_send import Sender
 from .host_table import TableCommands
 from .host_words import check_no_more, parse_count, parse_number, parse_pairs, take_exactly
@@ -30,6 +31,13 @@ FORMS: Final[Mapping[str, Literal["request", "reply", "both"]]] = {
     "reply": "reply",
     "both": "both",
 }
+
+WAYS: Final = {
+    "dad": AddressWay(),
+    "nodad": AddressWay(transmits=0),
+    "optimistic": AddressWay(optimistic=True),
+}
+"""The words of ``address add``."""
 
 
 class Commands:
@@ -107,17 +115,21 @@ class Commands:
         return {}
 
     async def _address(self, words: list[str]) -> Record:
-        """``address add|del ADDRESS/LENGTH``."""
+        """``address add IP/LENGTH [dad|nodad|optimistic]``, ``address del IP``."""
         host = self._host
         match words:
             case ["add", address]:
-                await host.add_address(address)
+                await host.begin_address(address, host.usual_way)
+            case ["add", address, how] if how in WAYS:
+                await host.begin_address(address, WAYS[how])
             case ["del", address]:
                 host.attached.remove_address(address)
                 await trio.lowlevel.checkpoint()
             case _:
-                raise ValueError("address: expected address add IP/LENGTH or address del IP")
-        return {"addresses": host.attached.addresses}
+                raise ValueError(
+                    f"address: expected address add IP/LENGTH [{'|'.join(WAYS)}] or address del IP"
+                )
+        return {"addresses": host.attached.addresses, "tentative": host.attached.tentative}
 
     async def _link(self, words: list[str]) -> Record:
         """``link up`` and ``link down``: the interface, which rtnetlink is asked to set."""

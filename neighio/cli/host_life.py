@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import trio
@@ -13,14 +14,13 @@ import trio
 from ..device import AttachedDevice, Device
 from ..echo import answer_echo
 from ..errors import DeviceGone, DuplicateAddress, InvalidAddress, NeighioError
-from ..host import Defence
 from ..publication import DeviceChange, Happening
 from ..records import Stamp, json_line
 from ..table import NeighbourTable, open_table
 from . import INTERRUPTED
 from .host_commands import Commands
 from .host_monitor import HostMonitor, complain
-from .host_options import HostOptions
+from .host_options import AddressWay, HostOptions
 from .host_tap import open_tap_up
 from .lines import LineReader, LineWriter
 from .settings import Setting, apply_settings
@@ -36,8 +36,7 @@ class Host:
 
     Attributes:
         table, attached: the table, and its one device.
-        dad_transmits: how many probes detect whether an address is somebody else's; None as usual.
-        defence: what is done when somebody else uses an IPv4 address.
+        usual_way: how an address is had unless it is said otherwise.
         settings: what was set, for the time when a removed interface is there again.
         stamp: when something happens.
     """
@@ -48,12 +47,13 @@ class Host:
     _writer: LineWriter
     _reader: LineReader
     _monitor: HostMonitor
+    _nursery: trio.Nursery
+    """Of what goes on beside the commands."""
 
     def __init__(self, options: HostOptions) -> None:
         self._options = options
         self.settings: list[Setting] = list(options.settings)
-        self.dad_transmits: int | None = options.dad_transmits
-        self.defence: Defence = options.defence
+        self.usual_way: Final = AddressWay(options.dad_transmits)
         self._status = 0
         self._failure: NeighioError | OSError | None = None
         self._refusals: list[NeighioError] = []
@@ -142,13 +142,13 @@ class Host:
         if self._options.addresses and not (attached.up and attached.carrier):
             missing = "has no carrier" if attached.up else "is down"
             complain(f"{attached.name} {missing}")
-        async with trio.open_nursery() as nursery:
-            for address in self._options.addresses:
-                if self.dad_transmits == 0:
+        try:
+            async with trio.open_nursery() as nursery:
+                for address in self._options.addresses:
                     # In the order given: packets leave from the first that fits.
-                    await self._take_address(address, nursery.cancel_scope)
-                else:
-                    nursery.start_soon(self._take_address, address, nursery.cancel_scope)
+                    await nursery.start(self._addition(address, self.usual_way))
+        except* NeighioError as group:
+            self._refusals = [error for error in group.exceptions if isinstance(error, NeighioError)]
         for error in self._refusals:
             if not isinstance(error, DuplicateAddress):
                 raise error
@@ -156,21 +156,40 @@ class Host:
             self._status = 1
         await trio.lowlevel.checkpoint()
 
-    async def _take_address(self, address: str, scope: trio.CancelScope) -> None:
-        try:
-            await self.add_address(address)
-        except DeviceGone:
-            gone = DeviceGone(f"{self.attached.name} was removed while {address} was being detected")
-            self._refusals.append(gone)
-        except NeighioError as error:
-            self._refusals.append(error)
-        if self._refusals:
-            scope.cancel()
-        await trio.lowlevel.checkpoint()
+    def _addition(self, address: str, way: AddressWay) -> Callable[..., Awaitable[None]]:
+        """What has an address, to be started."""
+        return partial(
+            self.attached.add_address,
+            address,
+            dad_transmits=way.transmits,
+            optimistic=way.optimistic,
+            defence=self._options.defence,
+        )
 
-    async def add_address(self, address: str) -> None:
-        """Have an address, in the way that the command was told. Raises as the device's own."""
-        await self.attached.add_address(address, dad_transmits=self.dad_transmits, defence=self.defence)
+    async def begin_address(self, address: str, way: AddressWay) -> None:
+        """Have an address; return when it is had, or its detection is under way. What becomes of that is told
+        in its time. Raises as the device's own."""
+        await self._nursery.start(self.detect, address, way)
+
+    async def detect(
+        self, address: str, way: AddressWay, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Have an address, beside the commands. Once it has begun nothing is raised."""
+        begun = False
+        failure: NeighioError | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._addition(address, way))
+                task_status.started()
+                begun = True
+        except* NeighioError as group:
+            failure = next(error for error in group.exceptions if isinstance(error, NeighioError))
+        if failure is not None and not begun:
+            raise failure
+        # A duplicate is told of as a conflict, and whoever removed the address knows.
+        if isinstance(failure, DeviceGone):
+            complain(str(failure))
+        await trio.lowlevel.checkpoint()
 
     def _add_routes(self) -> None:
         for network, gateway in self._options.routes:
@@ -181,6 +200,7 @@ class Host:
     async def _live(self) -> None:
         commands = self._commands
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             nursery.start_soon(self._answer_echo, nursery.cancel_scope)
             await self._answering.wait()
             self._monitor.say_ready(self.table, self.attached)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from ..core.events import AddressConflict, DelNeighbour, Miss, NewNeighbour, PacketFailed
 from ..device import AttachedDevice
-from ..publication import DeviceChange, Happening
+from ..publication import AddressInUse, DeviceChange, Happening
 from ..records import Record, Stamp, conflict_record, event_record, failure_record, json_line
 from ..table import NeighbourTable
 from .lines import LineWriter
@@ -83,6 +83,14 @@ class HostMonitor:
                 return conflict_record(event, self._stamp)
             case PacketFailed(reported=True):
                 return failure_record(event, self._stamp)
+            case AddressInUse() if self._ready:
+                # Those before are told of with "ready".
+                return {
+                    "kind": "address",
+                    **self._stamp.at(event.time),
+                    "address": event.ip,
+                    "device": event.device,
+                }
             case DeviceChange():
                 return {
                     "kind": "link",

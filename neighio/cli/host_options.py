@@ -15,7 +15,19 @@ from ..wire.ethernet import ETH_ALEN
 from ..wire.ipv6 import is_link_local, is_multicast
 from .settings import Setting, parse_setting
 
-__all__ = ["HostOptions", "Route", "is_group", "parse_mac"]
+__all__ = ["AddressWay", "HostOptions", "Route", "is_group", "parse_mac"]
+
+
+class AddressWay(NamedTuple):
+    """How an address is had.
+
+    Attributes:
+        transmits: how many probes detect whether it is somebody else's; None as usual.
+        optimistic: whether one of IPv6 is used meanwhile; None as the switch optimistic_dad says.
+    """
+
+    transmits: int | None = None
+    optimistic: bool | None = None
 
 
 class Route(NamedTuple):

@@ -73,6 +73,7 @@ class TableCommands:
             "device": attached.name,
             "lladdr": str(attached.lladdr),
             "addresses": attached.addresses,
+            "tentative": attached.tentative,
             "arp": table.arp.statistics()._asdict(),
             "ndisc": table.ndisc.statistics()._asdict(),
             "table": table.statistics()._asdict(),

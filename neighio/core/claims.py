@@ -279,6 +279,8 @@ class Claims:
         else:
             claim.away = False
             self._change_address(device, claim.address, True)
+            if len(ip) == 4:
+                self._put_in_turn(device, claim.address)
         self._services.outputs.append(Claimed(device, ip))
         if detected and is_link_local(ip):
             # What was reported before came from nowhere.
@@ -288,6 +290,17 @@ class Claims:
                 self.announcer.announce(device, ip, count=ANNOUNCE_NUM, interval=ANNOUNCE_INTERVAL)
         elif detected and device.node.switch(device, AF_INET6, "ndisc_notify"):
             self.announcer.announce(device, ip)
+
+    def _put_in_turn(self, device: Device, address: Address) -> None:
+        """Have an IPv4 address stand where it would if nothing were detected, before those that were wanted
+        later: packets leave from the first that fits."""
+        turn = {ip: number for number, ip in enumerate(self._claims[device.index])}
+        addresses = device.addresses
+        for place, other in enumerate(addresses):
+            if len(other.ip) == 4 and turn.get(other.ip, -1) > turn[address.ip]:
+                addresses.remove(address)
+                addresses.insert(place, address)
+                break
 
     def _replace(self, claim: Claim, flags: int) -> None:
         claim.address = claim.address._replace(flags=flags)

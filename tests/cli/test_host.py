@@ -418,6 +418,15 @@ def test_a_signal_ends_it_while_addresses_are_detected() -> None:
 
 
 @in_namespace
+def test_a_signal_ends_it_while_an_address_is_detected_that_it_was_told_of() -> None:
+    with link():
+        for number, status in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
+            with Running(*ADDRESSES, "--set", "ipv6.dad_transmits=255").ready() as host:
+                host.do("address add 2001:db8::9/64 dad")
+                assert host.end(number) == (status, "", "")
+
+
+@in_namespace
 def test_it_ends_when_nobody_reads_any_more() -> None:
     with link() as (_, peer), Running(*ADDRESSES, "--monitor", "text") as host:
         host.ready()

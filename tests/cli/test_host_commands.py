@@ -15,7 +15,7 @@ from neighio.kernel import requests
 from neighio.testing import Peer, in_namespace
 from neighio.wire import arp
 
-from .hosting import ADDRESSES, CARD, SECONDS, THEM, Running, kernels_neighbour, link, ping
+from .hosting import ADDRESSES, CARD, SECONDS, THEM, Running, kernels_neighbour, link, ping, plug
 
 FIVE = "02:00:00:00:00:05"
 PATIENT = "--set=ipv4.delay_first_probe_time=60"
@@ -333,12 +333,75 @@ def test_addresses_come_and_go() -> None:
 
 
 @in_namespace
+def test_commands_go_on_while_an_address_is_detected() -> None:
+    with link() as (_, peer), started() as host:
+        answer = host.do("address add 2001:db8::9/64 dad")
+        assert answer["tentative"] == ["2001:db8::9/64"] and "2001:db8::9/64" not in answer["addresses"]
+        assert host.refusal("address add 2001:db8::9/64 dad")[0] == "EEXIST"
+        assert host.refusal("send 2001:db8::2 from 2001:db8::9")[0] == "EADDRNOTAVAIL"
+        assert host.do("stats")["tentative"] == ["2001:db8::9/64"]
+        answer = host.do("address add 198.51.100.9/24 dad")
+        assert answer["tentative"] == ["2001:db8::9/64", "198.51.100.9/24"]
+        used = host.kind("address")
+        assert (used["address"], used["device"]) == ("2001:db8::9", "v1")
+        stats = host.do("stats")
+        assert "2001:db8::9/64" in stats["addresses"] and stats["tentative"] == ["198.51.100.9/24"]
+        assert ping(peer, "2001:db8::9") == "2001:db8::9"
+
+
+@in_namespace
 def test_an_address_of_somebody_else_is_not_added_later_either() -> None:
     with link(), Running("--address", "fe80::1/64", "--monitor", "json") as host:
         host.kind("ready")
-        code, text = host.refusal("address add 2001:db8::2/64")
-        assert (code, text) == ("EADDRINUSE", f"2001:db8::2 dev v1 is in use by {THEM}")
-        assert [one["kind"] for one in host.records] == ["conflict"]
+        answer = host.do("address add 2001:db8::2/64")
+        assert (answer["addresses"], answer["tentative"]) == (["fe80::1/64"], ["2001:db8::2/64"])
+        conflict = host.kind("conflict")
+        assert (conflict["address"], conflict["lladdr"], conflict["action"]) == (
+            "2001:db8::2",
+            THEM,
+            "duplicate",
+        )
+        stats = host.do("stats")
+        assert (stats["addresses"], stats["tentative"]) == (["fe80::1/64"], [])
+        assert host.end() == (0, "", "")
+
+
+@in_namespace
+def test_an_address_is_removed_while_it_is_detected() -> None:
+    with link(), started("--set", "ipv6.dad_transmits=255") as host:
+        for address in ("2001:db8::9/64", "198.51.100.9/24"):
+            assert host.do(f"address add {address} dad")["tentative"] == [address]
+            assert host.do(f"address del {address}")["tentative"] == []
+            assert host.refusal(f"address del {address}")[0] == "EADDRNOTAVAIL"
+            # Nothing is left of it.
+            assert address in host.do(f"address add {address} nodad")["addresses"]
+        assert [one["kind"] for one in host.records if one["kind"] in ("address", "conflict")] == [
+            "address"
+        ] * 2
+        assert host.end() == (0, "", "")
+
+
+@in_namespace
+def test_an_optimistic_address_is_in_use_while_it_is_detected() -> None:
+    with link() as (_, peer), started("--set", "ipv6.dad_transmits=255") as host:
+        answer = host.do("address add 2001:db8::9/64 optimistic")
+        assert "2001:db8::9/64" in answer["addresses"] and answer["tentative"] == []
+        assert ping(peer, "2001:db8::9") == "2001:db8::9"
+        assert [one for one in host.records if one["kind"] == "address"] == []
+
+
+@in_namespace
+def test_an_interface_that_is_removed_ends_a_detection_and_the_host_lives_on() -> None:
+    with link() as (here, peer), started("--set", "ipv6.dad_transmits=255") as host:
+        host.do("address add 2001:db8::9/64 dad")
+        here.delete_link("v1")
+        host.until(lambda record: record.get("present") is False)
+        assert host.do("stats")["tentative"] == []
+        plug(here, peer, quiet=True)
+        host.until(lambda record: record.get("up") is True)
+        assert "2001:db8::9/64" not in host.do("stats")["addresses"]
+        told = "neighio host: v1 was removed while 2001:db8::9 was being detected\n"
+        assert host.end()[::2] == (0, told)
 
 
 @in_namespace
@@ -438,6 +501,7 @@ def test_a_mistake_is_answered_and_named_and_the_next_command_is_heard() -> None
         "set": "set: expected set NAME=VALUE",
         "set ipv4.odd=1": "ipv4.odd: no such parameter",
         "address": "address: expected",
+        "address add 198.51.100.9/24 soon": "address: expected address add IP/LENGTH [dad|nodad|optimistic] or",
         "address add 198.51.100.9": "address: '198.51.100.9' has no prefix length",
         "address add 224.0.0.1/24": "address: 224.0.0.1 can be no station's own address",
         "announce odd": "address: 'odd' is not an IP address",

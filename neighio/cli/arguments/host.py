@@ -30,11 +30,12 @@ and gc_thresh1 to 3. Times are seconds, of the names with _ms milliseconds.
 
 standard output: "ready" when it answers for its addresses, and each change of its table:
   --monitor text   a line as iproute2's `ip monitor neigh` prints it
-  --monitor json   a JSON object a line (docs/schemas/host.json): kind (ready, new, del, miss, conflict,
-                   failed, link), time (seconds from the start), wall (the time of day), address, device,
-                   lladdr, state, flags, probes, refcnt, protocol. "failed": a packet of ours was not sent,
-                   where Linux reports it; "link": the interface, its present, up and carrier; "ready": began
-                   is the start by CLOCK_MONOTONIC
+  --monitor json   a JSON object a line (docs/schemas/host.json): kind (ready, new, del, miss, address,
+                   conflict, failed, link), time (seconds from the start), wall (the time of day), address,
+                   device, lladdr, state, flags, probes, refcnt, protocol. "failed": a packet of ours was
+                   not sent, where Linux reports it; "link": the interface, its present, up and carrier;
+                   "address": one of its own is in use from now on; "ready": began is the start by
+                   CLOCK_MONOTONIC
 
 standard input: commands, a line each. The answer is a line of JSON, {"ok": true, ...} or {"ok": false,
 "error": TEXT, "errno": NAME}, and stands behind what the command caused at once. Empty lines and those that
@@ -47,7 +48,10 @@ begin with # are nothing.
   use IP | confirm IP             as if a packet were to go there; the upper layer saw progress
   link down | link up             the interface
   set NAME=VALUE ...              tells a reachable_time that was drawn because of it
-  address add IP/LENGTH | address del IP
+  address add IP/LENGTH [dad|nodad|optimistic] | address del IP
+                                  answered at once: addresses are those in use, tentative those that are not
+                                  yet, for their detection is under way. How that ends is told, by --monitor
+                                  json as "address" or "conflict"; "stats" knows it, too
   announce [IP ...] [repeat N] [interval SECONDS] [backoff FACTOR] [form request|reply|both]
                                   tell the neighbours where we are; of all addresses when none is named
   draw ipv4|ipv6 SECONDS          for tests: have the last reachable_time drawn as this
