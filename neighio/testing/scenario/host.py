@@ -65,8 +65,6 @@ def why_not_on_host(scenario: Scenario, like: Trace) -> str | None:
         return "a host has the order of notifications that Linux had before 7.0"
     if any(isinstance(step.action, model.RouteChange) for step in scenario.steps):
         return "a host has the routes that it began with"
-    if any(isinstance(step.action, model.AddressChange) and step.action.detect for step in scenario.steps):
-        return "a host looks for duplicates from a time on that is drawn, and takes no command meanwhile"
     admins = [step.action for step in scenario.steps if isinstance(step.action, model.Admin)]
     if any(action.state & ~ALL_STATES for action in admins):
         return "a host takes no state that has no name"
@@ -270,8 +268,9 @@ class _Stage(Stage):
                 self._admin(action)
             case model.Link(up):
                 self._tell(f"link {'up' if up else 'down'}")
-            case model.AddressChange(add, address):
-                self._tell(f"address {'add' if add else 'del'} {address}")
+            case model.AddressChange(add, address, detect, optimistic):
+                way = " optimistic" if optimistic else " dad" if detect else ""
+                self._tell(f"address {'add' if add else 'del'} {address}{way}")
             case model.Set():
                 self._set(action)
 
