@@ -363,7 +363,7 @@ class Administration:
     ) -> tuple[int | None, bytes]:
         if proxy and dev is None:
             return None, parse_ip(ip)[0]
-        return driver.place(ip, dev)
+        return driver.place(ip, dev, own=True)
 
 
 def _check_proxied(key: bytes) -> None:

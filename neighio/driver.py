@@ -470,14 +470,16 @@ class Driver(Waiters):
                 if len(self.names) == 1:
                     self.hits[None] = hits
 
-    def place(self, ip: IPAddress, dev: str | None) -> tuple[int, bytes]:
+    def place(self, ip: IPAddress, dev: str | None, *, own: bool = False) -> tuple[int, bytes]:
         """Return the interface index and the packed address that a caller means.
 
         A zone (``fe80::1%eth0``) names the device as ``dev`` does; with one device none need be named.
+        ``own``: it may be an own address of the host role. Nobody asks for one, but as in Linux there can be
+        an entry of it.
 
         Raises:
             InvalidAddress: no address, an unknown or missing device, a zone that contradicts ``dev``, the
-                unspecified address, an own address of the host role.
+                unspecified address, an own address of the host role unless ``own``.
         """
         key, zone = parse_ip(ip)
         if zone is not None:
@@ -488,7 +490,7 @@ class Driver(Waiters):
             raise InvalidAddress("ip: the unspecified address is nobody's")
         index = self.index(dev)
         device = self.engine.devices[index]
-        if device.answers and device.node.owns(key):
+        if device.answers and not own and device.node.owns(key):
             raise InvalidAddress(f"ip: {format_ip(key)} is an address of this host's own")
         return index, key
 

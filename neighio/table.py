@@ -281,7 +281,7 @@ class NeighbourTable(TableService):
             if found is not None:
                 return found
         driver = self._check()
-        index, key = driver.place(ip, dev)
+        index, key = driver.place(ip, dev, own=True)
         found = driver.engine.lookup(index, key, driver.clock())
         driver.pump()
         return found

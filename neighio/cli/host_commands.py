@@ -26,6 +26,9 @@ FOLLOWING_SECONDS: Final = 2.0
 ANNOUNCING: Final = ("repeat", "interval", "backoff", "form")
 """The words of ``announce``, each with a value."""
 
+FOR_TESTS: Final = {"collect", "draw"}
+"""Commands that nobody is told of who mistypes another."""
+
 FORMS: Final[Mapping[str, Literal["request", "reply", "both"]]] = {
     "request": "request",
     "reply": "reply",
@@ -58,6 +61,7 @@ class Commands:
             "change": lambda words: table.new("change", words),
             "confirm": table.confirm,
             "del": table.delete,
+            "collect": table.collect,
             "draw": table.draw,
             "flush": table.flush,
             "quit": self._quit,
@@ -82,7 +86,7 @@ class Commands:
             elif word in self._at_once:
                 found = self._at_once[word](words)
             else:
-                known = ", ".join(sorted({*self._at_once, "address", "link"} - {"draw"}))
+                known = ", ".join(sorted({*self._at_once, "address", "link"} - FOR_TESTS))
                 raise ValueError(f"command: there is no {word!r}; there are {known}")
         except (NeighioError, OSError, ValueError) as error:
             return self.refusal(error)

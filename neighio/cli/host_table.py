@@ -146,6 +146,14 @@ class TableCommands:
                 answer[f"ipv{family}.reachable_time"] = drawn
         return answer
 
+    def collect(self, words: list[str]) -> Record:
+        """``collect ipv4``: have the periodic collection run now."""
+        (text,) = take_exactly("collect FAMILY", words, 1)
+        driver = self._host.table._driver
+        driver.engine.set_family_work(FAMILIES[parse_family(text)], collection=driver.clock())
+        driver.pump()
+        return {}
+
     def draw(self, words: list[str]) -> Record:
         """``draw ipv4 SECONDS``: have the last reachable_time drawn as this."""
         text, number = take_exactly("draw FAMILY SECONDS", words, 2)

@@ -78,17 +78,17 @@ def parse_pairs(verb: str, words: list[str], known: tuple[str, ...]) -> dict[str
 
 
 def parse_state(text: str) -> int:
-    """Return what a state's name stands for, or its number as C writes numbers.
+    """Return what a state's name stands for, or its number as C writes numbers: as in Linux any 16 bits, of
+    which eight are kept.
 
     Raises:
         ValueError: there is no such state; names the field.
     """
     try:
-        return parse_nud(int(text, 0))
-    except ValueError as error:
-        if str(error).startswith("nud:"):
-            raise
-    return parse_nud(text)
+        number = int(text, 0)
+    except ValueError:
+        return parse_nud(text)
+    return number & 0xFF if 0 <= number <= 0xFFFF else parse_nud(number)
 
 
 def _parse_protocol(text: str) -> int:

@@ -309,6 +309,39 @@ def test_set_tells_what_was_drawn_and_changes_all_or_nothing() -> None:
 
 
 @in_namespace
+def test_there_may_be_an_entry_of_an_own_address_as_in_linux() -> None:
+    with link() as (_, peer), started() as host:
+        for own in ("198.51.100.1", "2001:db8::1"):
+            host.do(f"add {own} lladdr {FIVE}")
+            assert entry(host, own)[:2] == ("PERMANENT", FIVE)
+            assert ping(peer, own) == own
+            host.do(f"del {own}")
+
+
+@in_namespace
+def test_a_state_is_kept_as_far_as_there_is_room() -> None:
+    with link(), started() as host:
+        host.do(f"add 198.51.100.5 lladdr {FIVE} nud 0xc0")
+        host.do(f"add 198.51.100.6 lladdr {FIVE} nud 0x104")
+        assert states(host) == {"198.51.100.5": "NOARP PERMANENT", "198.51.100.6": "STALE"}
+
+
+@in_namespace
+def test_the_periodic_collection_runs_when_it_is_told_to() -> None:
+    with link(), started("--set", "ipv4.gc_thresh1=1") as host:
+        host.do("add 198.51.100.5 nud failed")
+        host.do("add 2001:db8::5 nud failed")
+        before = host.do("stats")
+        host.records.clear()
+        host.do("collect ipv4")
+        deleted = host.until(lambda record: record.get("kind") == "del")
+        assert deleted["address"] == "198.51.100.5"
+        after = host.do("stats")
+        runs = [[one[family]["periodic_gc_runs"] for family in ("arp", "ndisc")] for one in (before, after)]
+        assert runs == [[runs[0][0], runs[0][1]], [runs[0][0] + 1, runs[0][1]]]
+
+
+@in_namespace
 def test_gc_thresholds_hold() -> None:
     with link(), started("--set", "ipv4.gc_thresh3=2", "--set", "ipv4.gc_thresh2=1") as host:
         host.do("use 198.51.100.61")
@@ -468,12 +501,13 @@ def test_a_mistake_is_answered_and_named_and_the_next_command_is_heard() -> None
         "\x1b[31m": "command: there is no '\\x1b[31m'",
         "add": "add: the address is missing",
         "add 1.2.3": "ip: '1.2.3' is not an IP address",
-        "add 198.51.100.1": "ip: 198.51.100.1 is an address of this host's own",
+        "use 198.51.100.1": "ip: 198.51.100.1 is an address of this host's own",
         f"add 198.51.100.5 lladdr {FIVE} lladdr {FIVE}": "lladdr: given twice",
         "add 198.51.100.5 lladdr": "lladdr: its value is missing",
         "add 198.51.100.5 lladdr xy": "lladdr: 'xy' is not a link-layer address",
         "add 198.51.100.5 nud odd": "nud: no state 'odd'",
-        "add 198.51.100.5 nud 999": "nud: 999 is no state",
+        "add 198.51.100.5 nud 65536": "nud: 65536 is no state",
+        "add 198.51.100.5 nud -1": "nud: -1 is no state",
         "add 198.51.100.5 protocol 300": "protocol: '300' is neither a name nor 0 to 255",
         "add 198.51.100.5 protocol odd": "protocol: 'odd' is neither",
         "add 198.51.100.5 dev v9": "device: 'v9' is not attached; there is v1",
@@ -511,6 +545,8 @@ def test_a_mistake_is_answered_and_named_and_the_next_command_is_heard() -> None
         "announce form odd": "form: 'odd' is not one of request, reply, both",
         "quit now": "quit: 'now' is one word too many",
         "draw": "draw: expected draw FAMILY SECONDS",
+        "collect": "collect: expected collect FAMILY",
+        "collect ipx": "family: 'ipx' is neither ipv4 nor ipv6",
     }
     with link(), started() as host:
         for command, text in mistakes.items():

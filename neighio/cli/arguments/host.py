@@ -55,6 +55,7 @@ begin with # are nothing.
   announce [IP ...] [repeat N] [interval SECONDS] [backoff FACTOR] [form request|reply|both]
                                   tell the neighbours where we are; of all addresses when none is named
   draw ipv4|ipv6 SECONDS          for tests: have the last reachable_time drawn as this
+  collect ipv4|ipv6               for tests: have the periodic collection run now
   quit
 
 exit status: 0 its input ended (or quit, SIGTERM, or nobody reads what it prints), 1 somebody has one of its

@@ -39,7 +39,6 @@ TAKEN_IN: Final = 0.01
 GLANCE: Final = 0.002
 """Seconds between looks at whether something has come."""
 
-ALL_STATES: Final = sum(STATES.values())
 UNFORCED: Final = 5.1
 """Seconds after its start until which a host's table forces no collection, unless it is full."""
 
@@ -59,18 +58,10 @@ _PROTOCOLS: Final = {AF_INET: "ipv4", AF_INET6: "ipv6"}
 
 def why_not_on_host(scenario: Scenario, like: Trace) -> str | None:
     """Why ``neighio host`` cannot be asked for what a scenario needs, or None when it can."""
-    if scenario.collection:
-        return "a host does not tell when its periodic collection runs"
     if like.atomic:
         return "a host has the order of notifications that Linux had before 7.0"
     if any(isinstance(step.action, model.RouteChange) for step in scenario.steps):
         return "a host has the routes that it began with"
-    admins = [step.action for step in scenario.steps if isinstance(step.action, model.Admin)]
-    if any(action.state & ~ALL_STATES for action in admins):
-        return "a host takes no state that has no name"
-    own = {parse_ip(address.partition("/")[0])[0] for address in scenario.addresses}
-    if any(action.ip in own for action in admins):
-        return "a host takes no entry for an address of its own"
     return None
 
 
@@ -103,6 +94,8 @@ class _Stage(Stage):
         """Those of our packets by those that the host has given them."""
         self._beaten = False
         self._managed = list(like.managed) if like is not None else []
+        self._collected = list(like.collected) if like is not None else []
+        self._expected_collections = 0
         self._began = 0.0
         """When the host's clock was 0, seconds of the monotonic clock; 0 until it is ready."""
 
@@ -127,6 +120,11 @@ class _Stage(Stage):
             self._look(deadline)
         for family in _PROTOCOLS:
             self._draw(family, self.scenario.start)
+        self._expected_collections = self._collections()
+
+    def _collections(self) -> int:
+        """How often the periodic collection has run."""
+        return int(self._ask("stats")["arp"]["periodic_gc_runs"])
 
     def _beginning(self) -> float:
         if self.scenario.managed:
@@ -151,12 +149,21 @@ class _Stage(Stage):
         self._ask(f"del {METRONOME}")
         self._ask(" ".join(["set", *_settings(AF_INET, before)]))
 
+    def _run_until(self, when: float) -> None:
+        while self.beginning and self._collected and self.beginning + self._collected[0] <= when:
+            super()._run_until(self.beginning + self._collected.pop(0))
+            self._tell("collect ipv4")
+            self._expected_collections += 1
+        super()._run_until(when)
+
     def _take(self, when: float, told: Notification | None, frame: tuple[str, str] | None) -> None:
         self._beaten = self._beaten or (frame is not None and frame[0] == METRONOME)
         super()._take(when, told, frame)
 
     def _finish(self) -> None:
         self._wait_for_answers()
+        if self.scenario.collection and self._collections() != self._expected_collections:
+            self.disturbance = "the periodic collection ran unasked"
         for place, line in enumerate(self.trace.lines):
             words = line.text.split(" ", 2)
             if line.kind == ">" and words[0] == "packet" and words[1] in self._numbers:
