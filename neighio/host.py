@@ -143,6 +143,7 @@ class HostRole:
         dad_transmits: int | None = None,
         optimistic: bool | None = None,
         defence: Defence = "none",
+        notify_routers: bool = False,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Have an address of one's own; return when it is known to be nobody else's and is in use.
@@ -162,6 +163,9 @@ class HostRole:
             optimistic: use an IPv6 address with care while it is being detected (RFC 4429); as the switch
                 optimistic_dad says when None.
             defence: see :data:`Defence`.
+            notify_routers: tell all routers of an IPv6 address, unless it is a link-local one, three times,
+                retrans_time apart, as RFC 9131 6.1.2 wants it: they know it before the first packet for it
+                arrives. Linux never does.
 
         Raises:
             DuplicateAddress: somebody has it; it says at which link-layer address.
@@ -192,6 +196,7 @@ class HostRole:
             transmits=dad_transmits,
             optimistic=optimistic,
             defence=defence,
+            notify_routers=notify_routers,
         )
         driver.await_claim(device.index, ip, token)
         driver.pump()

@@ -164,6 +164,7 @@ class Host:
             dad_transmits=way.transmits,
             optimistic=way.optimistic,
             defence=self._options.defence,
+            notify_routers=self._options.notify_routers,
         )
 
     async def begin_address(self, address: str, way: AddressWay) -> None:

@@ -47,6 +47,7 @@ class HostOptions(NamedTuple):
         addresses: each with its prefix length.
         dad_transmits: how many probes detect whether an address is somebody else's; None as usual.
         defence: what is done when somebody else uses an IPv4 address.
+        notify_routers: whether all routers are told of new IPv6 addresses.
         monitor: "text" or "json", how each change is printed; None for not at all.
         control: where the control socket is to be; None for none.
         metrics: the host and the port at which to serve metrics.
@@ -58,6 +59,7 @@ class HostOptions(NamedTuple):
     addresses: tuple[str, ...]
     dad_transmits: int | None
     defence: Defence
+    notify_routers: bool
     routes: tuple[Route, ...]
     forwarding: bool
     settings: tuple[Setting, ...]
@@ -86,6 +88,7 @@ class HostOptions(NamedTuple):
             addresses=tuple(arguments.address),
             dad_transmits=0 if arguments.no_dad else None,
             defence=arguments.defence,
+            notify_routers=arguments.notify_routers,
             routes=routes,
             forwarding=arguments.forwarding,
             settings=settings,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from ..wire import arp
 from ..wire.ethernet import BROADCAST
-from ..wire.ipv6 import ALL_NODES
+from ..wire.ipv6 import ALL_NODES, ALL_ROUTERS
 from .constants import AF_INET, AF_INET6
 
 if TYPE_CHECKING:
@@ -16,20 +16,22 @@ if TYPE_CHECKING:
     from .device import Device
     from .ndisc import Ndisc
 
-__all__ = ["USUAL", "Announcement", "Announcer", "Wording"]
+__all__ = ["TO_ROUTERS", "USUAL", "Announcement", "Announcer", "Wording"]
 
 
 class Wording(NamedTuple):
-    """What an announcement says.
+    """What an announcement says, and to whom.
 
     ``reply``: IPv4 as a reply instead of a request (RFC 5227 3). ``router``: IPv6 as a router's, or not; as
     the switch forwarding says when None. ``lladdr``: the address is at this link-layer address, from which
-    the frame then comes, too; at the device's when None.
+    the frame then comes, too; at the device's when None. ``to_routers``: IPv6 to all routers instead of all
+    nodes, and without the override flag (RFC 9131 6.1.2).
     """
 
     reply: bool = False
     router: bool | None = None
     lladdr: bytes | None = None
+    to_routers: bool = False
 
 
 class Announcement:
@@ -57,6 +59,7 @@ class Announcement:
 
 
 USUAL: Final = Wording()
+TO_ROUTERS: Final = Wording(to_routers=True)
 
 
 class Announcer:
@@ -104,7 +107,7 @@ class Announcer:
                 self._send(device, address.ip)
 
     def _send(self, device: Device, ip: bytes, wording: Wording = USUAL) -> None:
-        reply, router, lladdr = wording
+        reply, router, lladdr, to_routers = wording
         if len(ip) == 4:
             own = lladdr or device.lladdr
             op, tha = (arp.ARPOP_REPLY, own) if reply else (arp.ARPOP_REQUEST, bytes(device.addr_len))
@@ -115,7 +118,8 @@ class Announcer:
             if router is None:
                 router = bool(device.node.switch(device, AF_INET6, "forwarding"))
             ndisc = cast("Ndisc", cache.protocol)
-            ndisc.advertise(table, ALL_NODES, ip, router=router, override=True, lladdr=lladdr)
+            dst = ALL_ROUTERS if to_routers else ALL_NODES
+            ndisc.advertise(table, dst, ip, router=router, override=not to_routers, lladdr=lladdr)
 
     # -- time
 

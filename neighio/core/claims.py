@@ -14,7 +14,7 @@ from ..address import LinkAddress
 from ..wire import arp, ndisc
 from ..wire.ethernet import BROADCAST
 from ..wire.ipv6 import UNSPECIFIED, is_link_local, solicited_node
-from .announcer import Announcer
+from .announcer import TO_ROUTERS, Announcer
 from .constants import AF_INET, AF_INET6, IFA_F_OPTIMISTIC, IFA_F_TENTATIVE
 from .device import UNSPECIFIED as NOBODY
 from .device import Address
@@ -43,6 +43,9 @@ DEFEND_INTERVAL: Final = 10.0
 
 NONCE_LENGTH: Final = 6
 
+MAX_NEIGHBOR_ADVERTISEMENT: Final = 3
+"""How often routers are told of a new address (RFC 4861 10)."""
+
 DEFENCES: Final = ("none", "cease", "once", "always")
 """What is done about a later conflict over an IPv4 address: nothing, as Linux; or RFC 5227 2.4 (a), (b),
 (c)."""
@@ -56,6 +59,7 @@ class Claim:
         transmits: how many solicitations or probes its detection sends; 0: there is none.
         optimistic: whether an IPv6 address is used meanwhile.
         defence: one of :data:`DEFENCES`.
+        notify_routers: whether all routers are told of an IPv6 address that is more than the link's.
         due: when the next step of its detection is to be done, seconds; infinity when none is.
         away: whether an IPv4 address was in use, and is not while it is detected anew.
     """
@@ -69,19 +73,27 @@ class Claim:
         "device",
         "due",
         "nonce",
+        "notify_routers",
         "optimistic",
         "sent",
         "transmits",
     )
 
     def __init__(
-        self, device: Device, address: Address, transmits: int, optimistic: bool, defence: str
+        self,
+        device: Device,
+        address: Address,
+        transmits: int,
+        optimistic: bool,
+        defence: str,
+        notify_routers: bool,
     ) -> None:
         self.device: Device = device
         self.address: Address = address
         self.transmits: int = transmits
         self.optimistic: bool = optimistic
         self.defence: str = defence
+        self.notify_routers: bool = notify_routers
         self.due: float = inf
         self.away: bool = False
         self.sent: int = 0
@@ -146,10 +158,17 @@ class Claims:
         return self._claims.get(device.index, {}).get(ip)
 
     def claim(
-        self, device: Device, address: Address, *, transmits: int, optimistic: bool, defence: str
+        self,
+        device: Device,
+        address: Address,
+        *,
+        transmits: int,
+        optimistic: bool,
+        defence: str,
+        notify_routers: bool,
     ) -> Claim:
         """Have an address. Without detection it is the node's at once, and :class:`Claimed` says so."""
-        claim = Claim(device, address, transmits, optimistic, defence)
+        claim = Claim(device, address, transmits, optimistic, defence, notify_routers)
         self._claims.setdefault(device.index, {})[address.ip] = claim
         if len(address.ip) == 16 and transmits:
             flags = IFA_F_TENTATIVE | (IFA_F_OPTIMISTIC if optimistic else 0)
@@ -188,6 +207,8 @@ class Claims:
         for claim in self._claims.get(device.index, {}).values():
             if claim.transmits:
                 self._detect_anew(claim)
+            else:
+                self._notify_routers(claim)
 
     def disconnect(self, device: Device) -> None:
         """The carrier is lost. A detection for IPv6 goes on, as in Linux: the link was ready once."""
@@ -240,6 +261,8 @@ class Claims:
                 claim.nonce = services.random.randrange(1, 1 << 8 * NONCE_LENGTH).to_bytes(
                     NONCE_LENGTH, "big"
                 )
+            if claim.address.optimistic:
+                self._notify_routers(claim)
         self._arm(claim, services.now + wait)
 
     def _arm(self, claim: Claim, due: float) -> None:
@@ -274,6 +297,7 @@ class Claims:
         device = claim.device
         ip = claim.address.ip
         detected = claim.transmits and len(ip) == 16
+        optimistic = claim.address.optimistic
         if detected:
             self._replace(claim, claim.address.flags & ~(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC))
         else:
@@ -290,6 +314,22 @@ class Claims:
                 self.announcer.announce(device, ip, count=ANNOUNCE_NUM, interval=ANNOUNCE_INTERVAL)
         elif detected and device.node.switch(device, AF_INET6, "ndisc_notify"):
             self.announcer.announce(device, ip)
+        if not optimistic:
+            self._notify_routers(claim)
+
+    def _notify_routers(self, claim: Claim) -> None:
+        """Tell all routers of an address that is new, so that they know it before they need it (RFC 9131
+        6.1.2)."""
+        device, ip = claim.device, claim.address.ip
+        if claim.notify_routers and device.up and len(ip) == 16 and not is_link_local(ip):
+            retrans_time = self._caches[AF_INET6].by_device[device.index].parms.retrans_time
+            self.announcer.announce(
+                device,
+                ip,
+                count=MAX_NEIGHBOR_ADVERTISEMENT,
+                interval=max(retrans_time, HZ_100),
+                wording=TO_ROUTERS,
+            )
 
     def _put_in_turn(self, device: Device, address: Address) -> None:
         """Have an IPv4 address stand where it would if nothing were detected, before those that were wanted

@@ -207,6 +207,7 @@ class DeviceStimuli(EngineBase):
         transmits: int | None = None,
         optimistic: bool | None = None,
         defence: str = "none",
+        notify_routers: bool = False,
     ) -> None:
         """Have an address in the host role, once it is known to be nobody else's; :class:`Claimed` or an
         :class:`AddressConflict` will tell, at once if nothing is detected.
@@ -238,6 +239,7 @@ class DeviceStimuli(EngineBase):
             transmits=PROBE_NUM if transmits is None else transmits,
             optimistic=bool(optimistic),
             defence=defence,
+            notify_routers=notify_routers,
         )
 
     def release_address(self, index: int, ip: bytes, now: float) -> bool:

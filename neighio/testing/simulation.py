@@ -271,6 +271,7 @@ class Simulation:
         transmits: int | None = None,
         optimistic: bool | None = None,
         defence: str = "none",
+        notify_routers: bool = False,
     ) -> Pending:
         """Have a host's device want an address; ``outcome`` is None when it is in use, or
         :class:`DuplicateAddress`. See :meth:`neighio.AttachedDevice.add_address`."""
@@ -286,6 +287,7 @@ class Simulation:
             transmits=transmits,
             optimistic=optimistic,
             defence=defence,
+            notify_routers=notify_routers,
         )
         self._settle()
         return pending

@@ -15,7 +15,7 @@ from neighio.kernel import requests
 from neighio.testing import Peer, in_namespace
 from neighio.wire import arp
 
-from .hosting import ADDRESSES, CARD, SECONDS, THEM, Running, kernels_neighbour, link, ping, plug
+from .hosting import ADDRESSES, CARD, MAC, SECONDS, THEM, Running, kernels_neighbour, link, ping, plug
 
 FIVE = "02:00:00:00:00:05"
 PATIENT = "--set=ipv4.delay_first_probe_time=60"
@@ -397,6 +397,19 @@ def test_an_address_of_somebody_else_is_not_added_later_either() -> None:
         stats = host.do("stats")
         assert (stats["addresses"], stats["tentative"]) == (["fe80::1/64"], [])
         assert host.end() == (0, "", "")
+
+
+@in_namespace
+def test_routers_are_told_of_an_address_that_is_new() -> None:
+    with link() as (_, peer):
+        peer.sysctl("net/ipv6/conf/v2/accept_untracked_na", 1)
+        peer.sysctl("net/ipv6/conf/v2/forwarding", 1)
+        with started("--mac", MAC, "--notify-routers") as host:
+            host.do("address add 2001:db8::9/64")
+            for ip in ("2001:db8::1", "2001:db8::9"):
+                while (found := kernels_neighbour(peer, ip)) is None:
+                    host.do("stats")
+                assert found.lladdr is not None and found.lladdr.hex(":") == MAC and found.state == NUD_STALE
 
 
 @in_namespace

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from neighio.address import LinkAddress
+from neighio.address import LinkAddress, format_ip
 from neighio.core.events import Transmit
 from neighio.errors import DeviceGone, DuplicateAddress
 from neighio.testing.simulation import Simulation
@@ -675,3 +675,72 @@ def test_two_hosts_that_ask_for_each_other_at_once_know_each_other_after_a_finit
     here, there = one.neighbour(HOST), other.neighbour(US)
     assert here is not None and there is not None
     assert (str(here.lladdr), str(there.lladdr)) == (PEER, OWN)
+
+
+# -- routers are told (RFC 9131 6.1.2)
+
+ALL_ROUTERS = "ff02::2"
+TOLD = f"neighbour advertisement to 33:33:00:00:00:02 src {WANTED} dst {ALL_ROUTERS} target {WANTED}"
+
+
+def advertisements(sim: Simulation) -> list[ndisc.Advertisement]:
+    found = [ndisc.parse(one) for one in neighbour_messages(sim)]
+    return [one for one in found if isinstance(one, ndisc.Advertisement)]
+
+
+@pytest.mark.parametrize("router", [0, 1])
+def test_routers_are_told_three_times_of_an_address_when_it_is_ours(router: int) -> None:
+    sim = started(retrans_time=0.5, forwarding=router)
+    begin = sim.now
+    sim.claim("va", CLAIM, notify_routers=True)
+    sim.run(60.0)
+    told = advertisements(sim)
+
+    assert since(sim, begin) == [(0.25, PROBE), (0.75, TOLD), (1.25, TOLD), (1.75, TOLD)]
+    for one in told:
+        assert (one.router, one.solicited, one.override) == (bool(router), False, False)
+        assert one.lladdr == LinkAddress(OWN)
+
+
+def test_they_are_told_of_an_optimistic_address_at_once_and_of_no_duplicate() -> None:
+    sim = started(retrans_time=1.5)
+    begin = sim.now
+    sim.claim("va", CLAIM, optimistic=True, notify_routers=True)
+    sim.run(1.0)
+    assert since(sim, begin) == [(0.0, TOLD), (0.0, PROBE)]
+    hear(sim, advertisement(WANTED, dst=ALL_NODES, lladdr=PEER))
+    sim.run(60.0)
+    assert [text for _, text in since(sim, begin) if text == TOLD] == []
+
+
+def test_they_are_told_of_one_that_is_not_detected_and_again_when_the_device_comes_up() -> None:
+    sim = started(retrans_time=0.5)
+    begin = sim.now
+    sim.claim("va", CLAIM, transmits=0, notify_routers=True)
+    sim.run(60.0)
+    assert since(sim, begin) == [(0.0, TOLD), (0.5, TOLD), (1.0, TOLD)]
+    link(sim).set_down()
+    sim.run(1.0)
+    log(sim)
+    begin = sim.now
+    link(sim).set_up()
+    sim.run(60.0)
+    assert since(sim, begin) == [(0.0, TOLD), (0.5, TOLD), (1.0, TOLD)]
+
+
+def test_they_are_told_of_no_link_local_address_and_of_none_unasked() -> None:
+    sim = started(ndisc_notify=1)
+    sim.claim("va", "fe80::5/64", notify_routers=True)
+    sim.claim("va", CLAIM)
+    sim.run(60.0)
+    assert {format_ip(one.dst) for one in advertisements(sim)} == {ALL_NODES}
+
+
+def test_nobody_is_told_while_the_device_is_down() -> None:
+    sim = started()
+    link(sim).set_down()
+    sim.run(1.0)
+    log(sim)
+    sim.claim("va", CLAIM, transmits=0, notify_routers=True)
+    sim.run(60.0)
+    assert log(sim) == [] and sim.driver.counters == {}

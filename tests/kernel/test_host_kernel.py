@@ -173,6 +173,21 @@ async def test_what_nobody_has_becomes_ours_and_the_kernel_is_told() -> None:
 
 
 @in_namespace
+async def test_a_router_knows_our_address_before_it_needs_it_when_routers_are_told() -> None:
+    """RFC 9131: the kernel as the router, which enters what nobody asked for."""
+    with kernel() as peer:
+        peer.sysctl("net/ipv6/conf/vb/accept_untracked_na", 1)
+        peer.sysctl("net/ipv6/conf/vb/forwarding", 1)
+        async with neighio.open_table(host()) as table:
+            device = table.devices["va"]
+            await device.add_address(OWN[1], dad_transmits=0)
+            await device.add_address("2001:db8::77/64", notify_routers=True)
+            await until(lambda: known(peer, "2001:db8::77") == LinkAddress(OURS))
+            # Of the other nobody was told.
+            assert known(peer, OURS6) is None
+
+
+@in_namespace
 async def test_what_is_ours_does_not_become_the_kernels() -> None:
     with kernel() as peer:
         async with neighio.open_table(host(*OWN)) as table:

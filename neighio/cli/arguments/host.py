@@ -81,6 +81,11 @@ def add_host(commands: Commands) -> None:
         "Linux; give it up; defend it once in 10 s; or always (default: none)",
     )
     host.add_argument(
+        "--notify-routers",
+        action="store_true",
+        help="tell all routers of each new IPv6 address (RFC 9131 6.1.2)",
+    )
+    host.add_argument(
         "--route",
         action="append",
         nargs="+",
