@@ -249,6 +249,7 @@ def hold(setting: Setting) -> list[Contender]:
                 python("big", n, "insertion", "timers", "dump", "forced", "down"),
                 python("big", n, "periodic"),
                 python("big", n, "flush"),
+                python("big", n, "gradually"),
                 python("big", n, "dict"),
             ),
         )

@@ -79,12 +79,18 @@ async def test_delete_fails_the_entry_and_takes_it_away(autojump_clock: MockCloc
         (NudState.STALE | NudState.PERMANENT, ["none", "reachable", "failed", "noarp"]),
     ],
 )
-async def test_flush_deletes_by_state(nud: Any, kept: list[str], autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("gradually", [False, True])
+async def test_flush_deletes_by_state(
+    nud: Any, kept: list[str], gradually: bool, autojump_clock: MockClock
+) -> None:
     states = ["none", "reachable", "stale", "failed", "noarp", "permanent"]
     async with world() as w:
         for host, state in enumerate(states, 10):
             w.table.add(f"198.51.100.{host}", lladdr=THEIRS, nud=state)
-        assert w.table.flush("va", nud=nud) == 6 - len(kept)
+        if gradually:
+            assert await w.table.flush_gradually("va", nud=nud) == 6 - len(kept)
+        else:
+            assert w.table.flush("va", nud=nud) == 6 - len(kept)
         left = {entry.nud_state for entry in w.table.arp.entries()}
         assert left == {NudState[state.upper()] for state in kept}
 
@@ -97,6 +103,91 @@ async def test_flush_is_of_one_device_or_of_all(autojump_clock: MockClock) -> No
         assert w.table.flush("vc") == 1
         assert w.table.flush() == 1
         assert w.table.arp.statistics().entries == 0
+        for dev in ("va", "vc"):
+            w.table.add(PEER, dev, THEIRS, nud="stale")
+        assert await w.table.flush_gradually("vc") == 1
+        assert await w.table.flush_gradually() == 1
+        assert w.table.arp.statistics().entries == 0
+
+
+def add_many(w: World, count: int = 700, start: str = "198.51", dev: str = "va") -> None:
+    for name in ("gc_thresh1", "gc_thresh2", "gc_thresh3"):
+        setattr(w.table.arp, name, 10_000)
+    for number in range(count):
+        w.table.add(f"{start}.{100 + number // 250}.{number % 250 + 3}", dev, THEIRS, nud="stale")
+
+
+async def test_a_gradual_flush_leaves_what_came_meanwhile_and_others_their_turn(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        add_many(w)
+        left = []
+
+        async def meanwhile() -> None:
+            add_many(w, 300, "203.0")
+            while w.table.lookup("198.51.102.202", "va"):
+                left.append(w.table.arp.statistics().entries)
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(meanwhile)
+            assert await w.table.flush_gradually("va") == 700
+        assert len(left) > 0
+        assert {entry.ip[:5] for entry in w.table.arp.entries()} == {"203.0"}
+        assert w.table.arp.statistics().entries == 300
+
+
+async def test_a_gradual_flush_that_is_cancelled_keeps_the_rest_whole(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        add_many(w)
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await w.table.flush_gradually("va")
+        assert scope.cancelled_caught
+        left = w.table.arp.statistics().entries
+        assert 0 < left < 700
+        assert await w.table.flush_gradually() == left
+
+
+async def test_a_gradual_flush_of_a_device_that_goes_leaves_the_one_that_takes_its_place(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as w:
+        add_many(w)
+
+        async def replace() -> None:
+            await w.table.devices["va"].detach()
+            await w.table.attach(w.segment.attach("02:00:00:00:00:0e", name="vc"))
+            add_many(w, dev="vc")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(replace)
+            assert await w.table.flush_gradually("va") <= 700
+        assert w.table.arp.statistics().entries == 700
+
+
+async def test_a_gradual_flush_ends_with_the_table(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery, world() as w:
+        add_many(w, 5000)
+        flush = w.table.flush_gradually
+
+        async def go_on() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await flush("va")
+
+        nursery.start_soon(go_on)
+
+
+@pytest.mark.parametrize("bad", [{"dev": "nowhere"}, {"nud": "lost"}])
+async def test_a_gradual_flush_of_what_cannot_be_meant_is_refused(
+    bad: dict[str, str], autojump_clock: MockClock
+) -> None:
+    async with world() as w:
+        add_many(w, 3)
+        with pytest.raises(ValueError):
+            await w.table.flush_gradually(**bad)
+        assert w.table.arp.statistics().entries == 3
 
 
 async def test_use_starts_resolution_and_managed_keeps_it_up(autojump_clock: MockClock) -> None:

@@ -12,7 +12,8 @@ big.py N WHAT..., where WHAT is some of
     periodic     the periodic collection of a table of which nothing is to go; of one that all goes
     forced       the longest creation that has to collect by force
     down         the device is set down; the mean for an entry, and the longest slice
-    flush        ``ip neigh flush``, which is one call
+    flush        ``ip neigh flush``, in one call
+    gradually    the same, by and by
 
 All by the CPU time of the thread. gc_thresh1 to 3 are 2n, 3n, 4n, but for the collections' sake gc_thresh1
 is 0 and gc_thresh2 is n/2.
@@ -255,6 +256,16 @@ class Big:
         assert self.cache.entries == 0
         self.note("flush", watch, count)
 
+    def gradually(self) -> None:
+        watch = Stopwatch()
+        count = self.cache.entries
+        deletion = self.engine.deletion([self.index], 0xFF & ~(NUD_PERMANENT | NUD_NOARP), nothing=True)
+        while watch.time(lambda: self.engine.continue_deletion(deletion, self.now))[1]:
+            self.engine.take_outputs()
+        self.engine.take_outputs()
+        assert self.cache.entries == 0
+        self.note("gradually", watch, count)
+
 
 def collections() -> Iterator[int]:
     for _ in range(15):
@@ -275,7 +286,7 @@ async def main(n: int, wanted: set[str]) -> None:
         big.fill(NUD_STALE if "periodic" in wanted else NUD_REACHABLE)
         if "collector" in wanted:
             big.compare_collections()
-        for step in ("dict", "lookup", "timers", "dump", "periodic", "forced", "down", "flush"):
+        for step in ("dict", "lookup", "timers", "dump", "periodic", "forced", "down", "flush", "gradually"):
             if step in wanted:
                 getattr(big, step)()
     print(json.dumps(big.figures))

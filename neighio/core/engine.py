@@ -8,7 +8,7 @@ scope's deadline: the trio shell and the simulation do.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 from typing import Final
 
@@ -20,6 +20,7 @@ from .base import FAMILY_OF_LENGTH, Scope, device_scope, family_scope
 from .cache import DeviceTable, NeighbourCache
 from .calls import BUDGET, NeighbourCalls
 from .constants import AF_INET6, NUD_NONE, NUD_PERMANENT
+from .deletion import Deletion
 from .flush import continue_flush
 from .hits import Hits
 from .parameters import Parameters, check_parameters
@@ -202,6 +203,16 @@ class Engine(DeviceStimuli, NeighbourCalls):
                     delete_neighbour(cache, table, cache.store.key_of(row))
                     count += 1
         return count
+
+    def deletion(self, indices: Iterable[int], states: int, *, nothing: bool) -> Deletion:
+        """What :meth:`delete_neighbours` does at once, for :meth:`continue_deletion` to do by and by."""
+        tables = [pair for index in indices for pair in self._tables(index)]
+        return Deletion(tables, states, nothing=nothing)
+
+    def continue_deletion(self, deletion: Deletion, now: float, budget: int = BUDGET) -> tuple[int, bool]:
+        """Look at up to ``budget`` rows. Returns how many entries were deleted, and whether more is left."""
+        self._at(now)
+        return deletion.run(budget)
 
     def _admin_place(self, index: int | None, key: bytes) -> tuple[NeighbourCache, DeviceTable | None]:
         if index is not None:
