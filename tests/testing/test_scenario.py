@@ -361,6 +361,7 @@ def sysctls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(exclusive.CONSENT, "yes")
     monkeypatch.setattr(exclusive, "_neighbours", lambda: 8)
     monkeypatch.setattr(exclusive, "_entries", lambda: 3)
+    monkeypatch.setattr(exclusive, "PAUSE", 0.0)
     return tmp_path
 
 
@@ -403,6 +404,7 @@ def test_thresholds_are_put_back_though_the_player_is_killed(sysctls: Path) -> N
         "from neighio.testing.scenario import exclusive\n"
         "exclusive._neighbours = lambda: 0\n"
         "exclusive._entries = lambda: 0\n"
+        "exclusive.PAUSE = 0.0\n"
         f"folder = Path({str(sysctls)!r})\n"
         "with exclusive.HostThresholds((1, 4, 6), folder):\n"
         "    print((folder / 'gc_thresh3').read_text(), flush=True)\n"

@@ -53,7 +53,7 @@ BREAKS: list[tuple[str, bytes]] = [
         bytes(IPv6(src="2001:db8::7", dst="2001:db8::1") / IPv6ExtHdrFragment(m=1) / V6[ICMPv6EchoRequest]),
     ),
     ("not_echo_request", changed(V4, ICMP, type=0)),
-    ("not_echo_request", changed(V4, ICMP, type=13)),
+    ("not_echo_request", changed(V4, ICMP, type=13, ts_ori=1, ts_rx=2, ts_tx=3)),
     ("not_echo_request", changed(V4, IP, proto=17)),
     ("not_echo_request", bytes(IP(src="198.51.100.7", dst="198.51.100.1", proto=1))),
     ("not_echo_request", changed(V6, IPv6, nh=17)),
