@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -17,18 +16,15 @@ from ..errors import DeviceGone, DuplicateAddress, InvalidAddress, NeighioError
 from ..publication import DeviceChange, Happening
 from ..records import Stamp, json_line
 from ..table import NeighbourTable, open_table
-from . import INTERRUPTED
 from .host_commands import Commands
 from .host_monitor import HostMonitor, complain
 from .host_options import AddressWay, HostOptions
 from .host_tap import open_tap_up
+from .lasting import ENDING_SIGNALS, Lasting
 from .lines import LineReader, LineWriter
 from .settings import Setting, apply_settings
 
 __all__ = ["Host"]
-
-LAST_LINES_SECONDS: Final = 1.0
-"""How long whoever reads may take for the last lines."""
 
 
 class Host:
@@ -45,6 +41,7 @@ class Host:
     attached: AttachedDevice
     stamp: Stamp
     _writer: LineWriter
+    _lasting: Lasting
     _reader: LineReader
     _monitor: HostMonitor
     _nursery: trio.Nursery
@@ -54,8 +51,6 @@ class Host:
         self._options = options
         self.settings: list[Setting] = list(options.settings)
         self.usual_way: Final = AddressWay(options.dad_transmits)
-        self._status = 0
-        self._failure: NeighioError | OSError | None = None
         self._refusals: list[NeighioError] = []
         self._commands = Commands(self)
         self._answering = trio.Event()
@@ -71,40 +66,13 @@ class Host:
         self._writer = LineWriter(_descriptor(sys.stdout))
         self._reader = LineReader(_descriptor(sys.stdin))
         self._monitor = HostMonitor(self._writer, self.stamp, self._options.monitor)
+        self._lasting = Lasting(self._writer)
         # The table is to be whole until all is told: what ends the host does not end it, too.
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with (
-                open_table(control=self._options.control) as self.table,
-                trio.open_nursery() as nursery,
-            ):
-                scope = nursery.cancel_scope
-                nursery.start_soon(self._end_when_signalled, signals, scope)
-                nursery.start_soon(self._write, scope)
-                try:
-                    await self._serve_metrics(nursery)
-                    await self._serve()
-                except (NeighioError, OSError) as error:
-                    self._failure = error
-                finally:
-                    with trio.move_on_after(LAST_LINES_SECONDS, shield=True):
-                        await self._writer.drain()
-                scope.cancel()
-        if self._failure is not None:
-            raise self._failure
-        return self._status
-
-    async def _end_when_signalled(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-        async for number in signals:
-            self._status = INTERRUPTED if number == signal.SIGINT else 0
-            scope.cancel()
-
-    async def _write(self, scope: trio.CancelScope) -> None:
-        try:
-            await self._writer.run()
-        except (NeighioError, OSError) as error:
-            self._failure = error
-        scope.cancel()
-        await trio.lowlevel.checkpoint()
+        with trio.open_signal_receiver(*ENDING_SIGNALS) as signals:
+            async with open_table(control=self._options.control) as self.table:
+                await self._lasting.live(signals, self._serve)
+        self._lasting.check()
+        return self._lasting.status
 
     async def _serve_metrics(self, nursery: trio.Nursery) -> None:
         if self._options.metrics is not None:
@@ -114,7 +82,8 @@ class Host:
             nursery.start_soon(serve_metrics, self.table, listeners)
         await trio.lowlevel.checkpoint()
 
-    async def _serve(self) -> None:
+    async def _serve(self, nursery: trio.Nursery) -> None:
+        await self._serve_metrics(nursery)
         device = self._options.device
         if device is None:
             assert self._options.tap is not None
@@ -153,7 +122,7 @@ class Host:
             if not isinstance(error, DuplicateAddress):
                 raise error
             complain(str(error))
-            self._status = 1
+            self._lasting.status = 1
         await trio.lowlevel.checkpoint()
 
     def _addition(self, address: str, way: AddressWay) -> Callable[..., Awaitable[None]]:
@@ -232,7 +201,7 @@ class Host:
                     self._answering.set()
             if self._options.tap is not None:
                 complain(f"{self.attached.name} was removed")
-                self._status = 1
+                self._lasting.status = 1
                 scope.cancel()
             await self.until(lambda: self.attached.present)
             apply_settings(self.table, self.attached.name, self.settings)

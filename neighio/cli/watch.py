@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from argparse import Namespace
-from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 import trio
 
-from ..errors import NeighioError
 from ..records import Stamp, json_line
 from ..watch.database import Database
 from ..watch.store import Report, Store
 from ..watch.watcher import Watcher
-from . import INTERRUPTED
+from .lasting import ENDING_SIGNALS, Lasting
 from .lines import LineWriter
 from .output import Output, printable
 from .running import run
@@ -23,9 +20,6 @@ from .verbose import tell_log
 from .watch_report import report_line, report_record
 
 __all__ = ["watch"]
-
-LAST_LINES_SECONDS: Final = 1.0
-"""How long whoever reads may take for the last lines."""
 
 
 def watch(arguments: Namespace) -> int:
@@ -43,8 +37,7 @@ class Watch:
         self._output = Output()
         # Closed from the start it is None.
         self._writer = LineWriter(sys.stdout.fileno() if hasattr(sys.stdout, "fileno") else None)
-        self._failure: NeighioError | OSError | None = None
-        self._status = 0
+        self._lasting = Lasting(self._writer)
         self._stamp: Stamp
 
     async def run(self) -> int:
@@ -59,37 +52,13 @@ class Watch:
         try:
             store = Store(database, seconds=self._arguments.keep.seconds, rows=self._arguments.keep.rows)
             # What ends it does not end the telling of what was counted, too.
-            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._end_when_signalled, signals, nursery.cancel_scope)
-                    nursery.start_soon(self._write, nursery.cancel_scope)
-                    try:
-                        await Watcher(store, self._arguments.devices, self).run()
-                    except (NeighioError, OSError) as error:
-                        self._failure = error
-                    finally:
-                        with trio.move_on_after(LAST_LINES_SECONDS, shield=True):
-                            await self._writer.drain()
-                    nursery.cancel_scope.cancel()
+            with trio.open_signal_receiver(*ENDING_SIGNALS) as signals:
+                watcher = Watcher(store, self._arguments.devices, self)
+                await self._lasting.live(signals, lambda nursery: watcher.run())
         finally:
             database.close()
-            if self._failure is not None:
-                # Also when it was interrupted.
-                raise self._failure
-        return self._status
-
-    async def _end_when_signalled(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-        async for number in signals:
-            self._status = INTERRUPTED if number == signal.SIGINT else 0
-            scope.cancel()
-
-    async def _write(self, scope: trio.CancelScope) -> None:
-        try:
-            await self._writer.run()
-        except (NeighioError, OSError) as error:
-            self._failure = error
-        scope.cancel()
-        await trio.lowlevel.checkpoint()
+            self._lasting.check()
+        return self._lasting.status
 
     # -- what is told
 
