@@ -188,21 +188,31 @@ class Arp(NeighbourProtocol):
         if op == wire.ARPOP_REPLY:
             if table.targets or self.cache.services.probed:
                 self.heard(table, sip, sha)
-        elif (device.answers or device.node.is_local(tip)) and self._request_is_consumed(
-            table, sip, sha, tip, frame, delayed or to_us
-        ):
-            return None
+        else:
+            ours = device.node.is_local(tip)
+            if (ours or device.answers) and self._request_is_consumed(
+                table, sip, sha, tip, frame, ours=ours, at_once=delayed or to_us
+            ):
+                return None
         self._learn(table, op, sip, sha, tip, tha, to_us)
         return None
 
     def _request_is_consumed(
-        self, table: DeviceTable, sip: bytes, sha: bytes, tip: bytes, frame: bytes, at_once: bool
+        self,
+        table: DeviceTable,
+        sip: bytes,
+        sha: bytes,
+        tip: bytes,
+        frame: bytes,
+        *,
+        ours: bool,
+        at_once: bool,
     ) -> bool:
         """Whether a request is for this node, be it as a proxy; then its sender is known and answered."""
         device = table.device
         if self._martian(device, sip):
             return False
-        if device.node.is_local(tip):
+        if ours:
             if self._may_answer(device, sip, tip) and self._learn_requester(table, sip, sha):
                 self._answer(device, sip, sha, tip)
             return True
