@@ -105,8 +105,8 @@ class Anomalies:
         return self._places.forgotten
 
     def hear(self, time: float, device: str, source: bytes, message: Message, *, timed: bool = True) -> None:
-        """A message was sent by ``source`` on a device's link. One that is not ``timed`` (its record has no
-        time stamp) counts for no storm."""
+        """A message was sent by ``source`` on a device's link, by nobody knows whom where that is empty. One
+        that is not ``timed`` (its record has no time stamp) counts for no storm."""
         if timed:
             for station, sent, begins in self._rates.count(time, device, source):
                 self._rage(time, device, station, sent, begins=begins)

@@ -129,7 +129,8 @@ class Player:
         else:
             link.messages[message.kind] += 1
             timed = record.nanoseconds is not None
-            self.anomalies.hear(self.now, link.name, frame[6:12], message, timed=timed)
+            source = b"" if link.raw else frame[6:12]
+            self.anomalies.hear(self.now, link.name, source, message, timed=timed)
         self.view.take(link, frame, message)
         if self.lives is not None and not isinstance(message, str):
             self._mark(self.lives, link, message)

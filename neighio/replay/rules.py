@@ -164,13 +164,15 @@ class Rates:
         self._raging: set[tuple[str, bytes]] = set()
 
     def count(self, time: float, device: str, source: bytes) -> list[tuple[bytes | None, int, bool]]:
-        """A station sent a message. Return those of whose storm it is part, the station and the link (None):
-        how many that second has seen of it, and whether the storm begins with this one."""
+        """A station sent a message; ``source`` is empty where no link-layer addresses tell stations apart.
+        Return those of whose storm it is part, the station and the link (None): how many that second has seen
+        of it, and whether the storm begins with this one."""
         second = int(time)
         if second != self.second:
             self._next_second(second)
         storms: list[tuple[bytes | None, int, bool]] = []
-        for name, limit in (((device, source), STORM), ((device, _WHOLE_LINK), 10 * STORM)):
+        for station in (source, _WHOLE_LINK) if source else (_WHOLE_LINK,):
+            name, limit = (device, station), STORM if station else 10 * STORM
             sent = self._sent.get(name, 0) + 1
             if sent == 1 and len(self._sent) >= MOST_STATIONS:
                 continue

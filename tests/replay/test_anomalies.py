@@ -93,6 +93,18 @@ def test_many_that_storm_together(file: Path) -> None:
     assert [(odd[1], odd[3]) for odd in played.odd()] == [("storm", None)]
 
 
+def test_stations_without_link_layer_addresses_are_no_one_station_that_storms(file: Path) -> None:
+    raw = [b"\x1e\0\0\0" + solicitation(number % 200 + 1, 250)[14:] for number in range(1500)]
+    calm, storm = (
+        play(file, every(0.005, raw), link_type=NULL),
+        play(file, every(0.0005, raw), link_type=NULL),
+    )
+
+    assert calm.link("raw")["kinds"] == {"neighbour_solicitation": 1500}
+    assert calm.odd() == []
+    assert [(odd[1], odd[3]) for odd in storm.odd()] == [("storm", None)]
+
+
 def damaged(frame: bytes, offset: int, octet: int) -> bytes:
     return frame[:offset] + bytes([octet]) + frame[offset + 1 :]
 
