@@ -194,6 +194,12 @@ SESSIONS: Final = (
         ),
     ),
     Session(
+        "top-json",
+        ("neighio top --kernel --once --json -4",),
+        before=("echo > /dev/udp/198.51.100.7/9",),
+    ),
+    Session("completion", ("neighio completion bash | head -3",)),
+    Session(
         "watch",
         (
             Line(

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from ..records import json_line
 from . import UNUSABLE
 from .neighbours import STATES
 from .output import Output, printable
@@ -27,7 +28,8 @@ def completion(arguments: argparse.Namespace) -> int:
         print(f"neighio completion: {missing}", file=sys.stderr)
         return UNUSABLE
     # Where there is nothing to say a shell would offer files.
-    Output().line(shellcode(["neighio"], shell=arguments.shell, use_defaults=False))
+    script = shellcode(["neighio"], shell=arguments.shell, use_defaults=False)
+    Output().line(json_line({"shell": arguments.shell, "script": script}) if arguments.json else script)
     return 0
 
 

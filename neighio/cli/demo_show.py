@@ -1,4 +1,4 @@
-"""Two ways to show the demo: plain lines, and a live table with rich."""
+"""Three ways to show the demo: plain lines, a live table with rich, and JSON objects."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from ..core.events import Change
+from ..records import Stamp, change_record, json_line, state_name
 from .output import Output, printable
 from .play import Board, Show
 
@@ -38,11 +40,14 @@ _TABLE_LINES: Final = 10
 
 
 @contextmanager
-def choose_show(where: str) -> Iterator[Show]:
-    """A live table where standard output is a terminal and rich is installed, else plain lines.
+def choose_show(where: str, *, json: bool) -> Iterator[Show]:
+    """A live table where standard output is a terminal and rich is installed, else plain lines; or JSON.
 
     ``where`` says where the demo plays.
     """
+    if json:
+        yield _JsonShow(where)
+        return
     terminal = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if terminal and importlib.util.find_spec("rich") is not None:
         with _LiveShow(where) as live:
@@ -51,19 +56,30 @@ def choose_show(where: str) -> Iterator[Show]:
         yield _PlainShow(where)
 
 
-def _columns(time: float, ip: str, change: str) -> str:
-    return f"{time:6.2f} s  {printable(ip):<13}  {change:<23}"
+def _columns(time: float, change: Change) -> str:
+    text = f"{state_name(change.old_state)} -> {state_name(change.state)}"
+    return f"{time:6.2f} s  {printable(change.ip):<13}  {text:<23}"
 
 
-class _PlainShow:
-    def __init__(self, where: str) -> None:
+class _LineShow:
+    """Lines, until nobody reads them any more."""
+
+    def __init__(self) -> None:
         self._output = Output()
         self._unread = trio.Event()
-        self._line(printable(_TITLE.format(where)))
 
     def _line(self, text: str) -> None:
         if not self._output.line(text):
             self._unread.set()
+
+    async def paint(self) -> None:
+        await self._unread.wait()
+
+
+class _PlainShow(_LineShow):
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self._line(printable(_TITLE.format(where)))
 
     def begin(self, board: Board) -> None:
         pass
@@ -71,11 +87,26 @@ class _PlainShow:
     def remark(self, time: float, text: str) -> None:
         self._line(f"{time:6.2f} s  -- {printable(text)}")
 
-    def transition(self, time: float, ip: str, change: str, meaning: str) -> None:
-        self._line(f"{_columns(time, ip, change)}  {printable(meaning)}")
+    def transition(self, time: float, change: Change, meaning: str) -> None:
+        self._line(f"{_columns(time, change)}  {printable(meaning)}")
 
-    async def paint(self) -> None:
-        await self._unread.wait()
+
+class _JsonShow(_LineShow):
+    _stamp: Stamp
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self._where = where
+
+    def begin(self, board: Board) -> None:
+        self._stamp = Stamp(trio.current_time)
+        self._line(json_line({"kind": "start", **self._stamp.at(), "where": self._where}))
+
+    def remark(self, time: float, text: str) -> None:
+        self._line(json_line({"kind": "remark", **self._stamp.at(), "text": text}))
+
+    def transition(self, time: float, change: Change, meaning: str) -> None:
+        self._line(json_line({**change_record(change, self._stamp), "meaning": meaning}))
 
 
 class _LiveShow:
@@ -107,9 +138,9 @@ class _LiveShow:
     def remark(self, time: float, text: str) -> None:
         self._lines.append((f"{time:6.2f} s  -- {printable(text)}", "bold", ""))
 
-    def transition(self, time: float, ip: str, change: str, meaning: str) -> None:
-        state = change.rpartition(" ")[2]
-        self._lines.append((_columns(time, ip, change), _STYLES.get(state, ""), printable(meaning)))
+    def transition(self, time: float, change: Change, meaning: str) -> None:
+        style = _STYLES.get(state_name(change.state), "")
+        self._lines.append((_columns(time, change), style, printable(meaning)))
 
     async def paint(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from ..errors import NeighioError
 from . import INTERRUPTED
 from .lines import LineWriter
 
-__all__ = ["ENDING_SIGNALS", "Lasting"]
+__all__ = ["ENDING_SIGNALS", "LAST_LINES_SECONDS", "Lasting"]
 
 ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 """What ends a command that lasts; a command has a receiver of them open around all that is to be whole to the

@@ -15,15 +15,13 @@ from ..records import Record, Stamp, json_line
 from . import UNUSABLE
 from .instances import Instance, connect, find
 from .kernel_neighbours import GROUPS, KernelNeighbours
+from .lasting import LAST_LINES_SECONDS
 from .lines import LineWriter
 from .neighbours import change_line, check, neighbour_line, parse_filter
 from .output import Output
 from .running import run
 
 __all__ = ["monitor"]
-
-LAST_LINES_SECONDS: Final = 1.0
-"""How long whoever reads may take for the last lines."""
 
 _ENDED: Final = "neighio monitor: the instance has ended"
 _LOST: Final = "neighio monitor: more happened than the kernel could keep: some changes are lost"

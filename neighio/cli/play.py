@@ -95,7 +95,7 @@ class Show(Protocol):
         """Something was done."""
         ...
 
-    def transition(self, time: float, ip: str, change: str, meaning: str) -> None:
+    def transition(self, time: float, change: Change, meaning: str) -> None:
         """An entry went from one state to another."""
         ...
 
@@ -132,8 +132,7 @@ def _tell(event: Published, board: Board, show: Show) -> None:
         return
     old, new = NudState(event.old_state), NudState(event.state)
     board.take(event)
-    text = f"{old.name} -> {new.name}"
-    show.transition(board.rows[event.ip].since, event.ip, text, _MEANINGS.get((old, new), event.stimulus))
+    show.transition(board.rows[event.ip].since, event, _MEANINGS.get((old, new), event.stimulus))
 
 
 async def _paint(show: Show, scope: trio.CancelScope) -> None:

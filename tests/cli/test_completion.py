@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from neighio.testing import in_namespace
 
 from .hosting import SECONDS, link
 from .looking import directory, neighio, on_a_full_disk, refusal
+from .schemas import validate
 
 PACKAGES = str(Path(package.__file__).parents[1])
 """Where the package is that is tested."""
@@ -163,3 +165,20 @@ def test_a_full_disk_is_told_in_one_line() -> None:
 
 def test_an_unknown_shell_is_refused() -> None:
     assert "tcsh" in refusal("completion", "tcsh")
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_json_is_the_shell_and_its_script(name: str) -> None:
+    plain, told = (
+        subprocess.run(
+            [sys.executable, "-m", "neighio", "completion", name, *more],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=True,
+        ).stdout
+        for more in ([], ["--json"])
+    )
+    record = json.loads(told)
+    validate("completion", record)
+    assert (record["shell"], f"{record['script']}\n") == (name, plain) and told.count("\n") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
+import json
 import os
 import pty
 import re
@@ -18,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from neighio.testing.isolation import require_namespaces
+
+from .schemas import validate
 
 COMMAND = ["-W", "error", "-m", "neighio", "demo"]
 STATES = ["INCOMPLETE", "REACHABLE", "STALE", "DELAY", "PROBE", "FAILED"]
@@ -40,7 +43,7 @@ import neighio.testing.namespace as namespace
 namespace.Peer.start = lambda: (_ for _ in ()).throw(namespace.Unavailable("unshare", errno.EPERM))
 sys.modules["rich"] = None
 from neighio.cli import main
-sys.exit(main(["demo"]))
+sys.exit(main(["demo", *sys.argv[1:]]))
 """
 
 
@@ -100,11 +103,12 @@ def assert_complete(lines: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def plays() -> dict[str, str]:
-    """Play it three times at once; return what was written, by where that was."""
+    """Play it four times at once; return what was written, by where that was."""
     require_namespaces()
     with ThreadPoolExecutor() as threads:
         running = {
             "pipe": threads.submit(through_a_pipe, COMMAND),
+            "json": threads.submit(through_a_pipe, [*COMMAND, "--json"]),
             "terminal": threads.submit(on_a_terminal, COMMAND, rows=50),
             "bare": threads.submit(on_a_terminal, ["-W", "error", "-c", WITHOUT_NAMESPACES_AND_RICH]),
         }
@@ -197,3 +201,32 @@ def test_a_full_disk_is_told_of() -> None:
             check=False,
         )
     assert (done.returncode, done.stderr) == (2, "neighio demo: standard output: No space left on device\n")
+
+
+def test_json_is_an_object_per_event(plays: dict[str, str]) -> None:
+    start, *records = (json.loads(line) for line in plays["json"].splitlines())
+    for record in (start, *records):
+        validate("demo", record)
+    assert start["kind"] == "start" and "Linux" in start["where"]
+    lives: dict[str, list[str]] = {}
+    for record in records:
+        if record["kind"] == "change":
+            lives.setdefault(record["address"], []).append(record["state"])
+    for ip, life in LIVES.items():
+        assert " ".join(lives[ip]).startswith(life)
+    assert sum(record["kind"] == "remark" for record in records) == plays["pipe"].count(" s  -- ")
+
+
+def test_among_json_objects_no_line_says_that_it_plays_in_memory() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", WITHOUT_NAMESPACES_AND_RICH, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    validate("demo", json.loads(process.stdout.readline()))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert errors.startswith("Playing in memory: ") and errors.count("\n") == 1

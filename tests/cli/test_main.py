@@ -56,7 +56,7 @@ def test_a_version_that_cannot_be_printed_is_told_of_without_a_command() -> None
         (["show", "--help"], ["examples:", "-I", "--state", "refcnt", "entry.json", "exit status"]),
         (["monitor", "--help"], ["examples:", "-I", "--trace", "begun", "change.json", "exit status"]),
         (["completion", "--help"], ["bash", "zsh", "fish", "argcomplete", "exit status"]),
-        (["demo", "--help"], ["--memory", "kernel"]),
+        (["demo", "--help"], ["--memory", "kernel", "demo.json", "exit status"]),
         (["watch", "--help"], ["examples:", "--db", "--keep", "duplicate !", "failover", "exit status"]),
         (["history", "--help"], ["examples:", "--since", "--plot", "stay", "exit status"]),
         (
@@ -96,7 +96,7 @@ def test_without_a_command_the_help_goes_to_standard_error(capsys: pytest.Captur
             "neighio resolve: unrecognized arguments: --cou 3 (see neighio resolve --help)",
         ),
         (["--odd"], "neighio: unrecognized arguments: --odd (see neighio --help)"),
-        (["top", "--json"], "neighio top: unrecognized arguments: --json (see neighio top --help)"),
+        (["top", "--odd"], "neighio top: unrecognized arguments: --odd (see neighio top --help)"),
         ([*RESOLVE, "--\x1b[31mred"], r"\x1b[31mred"),
         (["completion"], "shell"),
         (["show", "-4", "-6"], "-6"),

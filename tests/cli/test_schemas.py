@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from neighio.cli import build_parser
+
 from .schemas import SCHEMAS, read, validate
 
+COMMANDS: dict[str, argparse.ArgumentParser] = next(
+    dict(action.choices)
+    for action in build_parser()._actions
+    if isinstance(action, argparse._SubParsersAction)
+)
 NAMES = sorted(path.stem for path in SCHEMAS.glob("*.json"))
 ENTRY = {
     "address": "2001:db8::7",
@@ -164,3 +174,13 @@ def test_no_key_says_in_another_word_what_a_common_one_says() -> None:
     assert keys & {"ip", "dev", "mac", "interface", "nud_state", "timestamp", "date", "rtt"} == set()
     # Seconds have no suffix; milliseconds have one.
     assert {key for key in keys if key.endswith(("_s", "_seconds", "_us", "_ns"))} == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_json_and_its_help_names_a_schema_that_a_test_holds_it_to(command: str) -> None:
+    parser = COMMANDS[command]
+    assert {"-j", "--json"} <= parser._option_string_actions.keys()
+    (name,) = set(re.findall(r"docs/schemas/(\w+)\.json", parser.format_help()))
+    assert name in NAMES
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py"))
+    assert f'validate("{name}", ' in tests

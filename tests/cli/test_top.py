@@ -21,6 +21,7 @@ from neighio.testing import in_namespace
 from neighio.wire import arp
 
 from .hosting import ADDRESSES, THEM, Running, link, ping
+from .schemas import validate
 from .screen import Person
 from .test_top_model import change, entry
 
@@ -456,7 +457,7 @@ def test_without_a_terminal_it_says_what_to_do_instead() -> None:
     assert (status, output) == (2, "")
     assert errors == (
         "neighio top: standard input is no terminal; neighio show and neighio monitor print plain lines, "
-        "and so does --once\n"
+        "and so do --once and --json\n"
     )
     with Person("top", "--kernel", environment={"TERM": "dumb"}) as person:
         assert person.end() == 2
@@ -499,6 +500,55 @@ def test_the_kernels_once() -> None:
         assert (status, errors) == (0, "")
         (row,) = (line for line in output.splitlines() if line.startswith("198.51.100.2 "))
         assert row.split()[1:4] == ["v1", THEM, "REACHABLE"]
+
+
+# -- for programs
+
+
+def test_json_is_what_would_be_on_the_screen_an_object_each_second(tmp_path: Path) -> None:
+    with pretending(tmp_path / "x.sock", A_FEW, A_FEW) as path:
+        status, output, errors = run("--control", path, "--once", "--json", "--sort", "last-change", "-4")
+        assert (status, errors) == (0, "") and output.count("\n") == 1
+        picture = json.loads(output)
+        validate("top", picture)
+        assert picture["whose"] == path and picture["time"] < 60
+        assert len(picture["entries"]) == 50 and sum(picture["states"].values()) == 50
+
+        with subprocess.Popen(
+            [*TOP, "--control", path, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            first, second = (json.loads(process.stdout.readline()) for _ in range(2))
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        for picture in (first, second):
+            validate("top", picture)
+        assert second["time"] - first["time"] >= 1
+        assert (process.returncode, errors) == (130, "")
+
+
+@in_namespace
+def test_the_kernels_as_json_until_nobody_reads_any_more() -> None:
+    with link() as (here, _):
+        here.add_address("v1", "198.51.100.1/24")
+        with subprocess.Popen(
+            [*TOP, "--kernel", "--json", "-4"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None and process.stderr is not None
+            before = json.loads(process.stdout.readline())
+            ping(here, "198.51.100.2")
+            after = before
+            while not after["entries"]:
+                after = json.loads(process.stdout.readline())
+                validate("top", after)
+            process.stdout.close()
+            assert (process.stderr.read(), process.wait(60)) == ("", 0)
+    validate("top", before)
+    assert before["entries"] == [] and before["caches"]["ipv4"]["lookups_per_second"] is None
+    (entry,) = after["entries"]
+    assert (entry["address"], entry["device"], entry["lladdr"]) == ("198.51.100.2", "v1", THEM)
+    assert after["states"][entry["state"]] == 1
+    assert after["caches"]["ipv4"]["lookups_per_second"] >= 0 and after["caches"]["ipv4"]["gc_thresh3"] > 0
 
 
 @in_namespace

@@ -19,6 +19,10 @@ zsh, in ~/.zshrc, behind compinit:
 fish:
   neighio completion fish > ~/.config/fish/completions/neighio.fish
 
+one JSON object, with these keys (docs/schemas/completion.json):
+  shell   bash, zsh or fish
+  script  what the shell is to read
+
 exit status: 0 done, 2 usage, or the package argcomplete is missing (pip install 'neighio[cli]')"""
 
 
@@ -28,3 +32,4 @@ def add_completion(commands: Commands) -> None:
         commands, "completion", "completion:completion", "have a shell complete commands", _HELP, _MORE
     )
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell")
+    completion.add_argument("-j", "--json", action="store_true", help="print a JSON object, in one line")

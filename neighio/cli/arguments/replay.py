@@ -46,7 +46,7 @@ what is odd:
   duplicate  two have it at once: both answered one question, or it went there and back within a minute
   storm      a station sends 100 messages a second, or a whole link 1,000
 
-one JSON object a line, of these kinds:
+one JSON object a line (docs/schemas/replay.json), of these kinds:
   start      file, format, view ("observer" or "station"), station, began (of the first frame, UTC, or null)
   new, del,  as of `neighio monitor`: time (seconds from the first frame), wall (UTC, or null), address,
   miss       device, lladdr, state, flags, probes, refcnt, protocol

@@ -22,6 +22,7 @@ examples:
   neighio top --kernel -4
   neighio top --dev eth0
   neighio top --kernel --once --sort changes
+  neighio top --json | jq -c '[.wall, .states.FAILED]'
 
 keys:
   q  quit                 s, S     sort by the next column, by the one before
@@ -33,8 +34,18 @@ CONF, UPD and USED are how long ago the neighbour was confirmed, changed and use
 its state, address or flags that were seen here. The kernel counts in all namespaces together how full its
 caches are. A neighbour's packets are not counted: look-ups, hits and failed resolutions are, of each cache.
 
-It needs a terminal, of another type than "dumb". `neighio show --json` and `neighio monitor --json` have the
-same for programs.
+It needs a terminal, of another type than "dumb", or --once, or --json.
+
+one JSON object a line, a second after the other, with these keys (docs/schemas/top.json):
+  time, wall  seconds since the first object, and the time of day, UTC
+  whose       whose neighbours these are, as above the live table
+  states      how many there are in each state, whether they are shown or not
+  caches      ipv4 and ipv6: entries, gc_thresh1 to 3, and lookups_per_second, hits_per_second and
+              failed_per_second since the object before (null in the first)
+  losses      how often more happened than could be told of, so that all was read anew
+  entries     the neighbours that are shown, in order: address, device, lladdr, state, flags, probes; used,
+              confirmed and updated, seconds since then; changes (how many of its state, address or flags were
+              seen), changed (seconds since the last one, or null) and change (what it was, or null)
 
 exit status: 0 done, or the instance has ended, 2 usage or privilege, no such instance, or several, no
 terminal, 130 interrupted"""
@@ -69,3 +80,6 @@ def add_top(commands: Commands) -> None:
         help=f"begin in the order of this column: {', '.join(_COLUMNS)} (default: %(default)s)",
     )
     parser.add_argument("--once", action="store_true", help="print it once, as plain lines, and end")
+    parser.add_argument(
+        "-j", "--json", action="store_true", help="print JSON objects, one a line, each second or --once"
+    )

@@ -14,14 +14,18 @@ import trio
 
 from ...errors import NeighioError
 from ...kernel.netlink import open_netlink
+from ...records import Stamp, json_line
 from ...table import open_table
 from ..instances import connect, find
 from ..kernel_neighbours import GROUPS
+from ..lasting import LAST_LINES_SECONDS
+from ..lines import LineWriter
 from ..output import Output
 from .drawing import Pen
 from .kernel_source import KernelSource
 from .model import Entry, Neighbours
 from .order import COLUMNS, Order
+from .pictures import picture_record
 from .source import InstanceSource, Source, converse
 from .terminal import Terminal, check_terminal, open_terminal, painted
 from .view import View
@@ -36,6 +40,9 @@ REFRESH_SECONDS: Final = 1.0
 
 PAPER_WIDTH: Final = 132
 """Of what is printed once, unless there is a terminal or $COLUMNS says otherwise."""
+
+MOST_ASKED: Final = 512
+"""Of so many entries the ages are asked for before each JSON object; of more once in a while."""
 
 _AGES: Final = frozenset({"confirmed", "updated", "used"})
 _SIGNALS: Final = ("SIGWINCH", "SIGTSTP", "SIGCONT", "SIGTERM", "SIGHUP")
@@ -69,10 +76,10 @@ class Top:
         Raises:
             NeighioError, OSError: they cannot be shown, or no longer.
         """
-        if not self._arguments.once:
-            check_terminal()
-        elif self._arguments.dev is not None:
+        if self._arguments.once and self._arguments.dev is not None:
             raise NeighioError("once: on a device is heard only what is said from now on")
+        if not (self._arguments.once or self._arguments.json):
+            check_terminal()
         async with trio.open_nursery() as nursery:
             try:
                 await self._run(nursery)
@@ -88,7 +95,9 @@ class Top:
 
     async def _run(self, nursery: trio.Nursery) -> None:
         async with self._open(nursery) as (source, title):
-            if self._arguments.once:
+            if self._arguments.json:
+                await self._tell(source, title)
+            elif self._arguments.once:
                 await self._print(source, title)
             else:
                 await self._show(source, title)
@@ -121,8 +130,7 @@ class Top:
             await whole.wait()
             await source.refresh(self._neighbours, (), all_ages=False)
             nursery.cancel_scope.cancel()
-        if self._over:
-            raise NeighioError("the instance ended before it had told of all its neighbours")
+        self._check_whole()
         if self._failure is None:
             self._choose()
             width = shutil.get_terminal_size((PAPER_WIDTH, 0)).columns
@@ -132,6 +140,49 @@ class Top:
             ):
                 if not output.line(painted(line, output, heading=False).rstrip()):
                     break
+
+    def _check_whole(self) -> None:
+        if self._over:
+            raise NeighioError("the instance ended before it had told of all its neighbours")
+
+    # -- for programs
+
+    async def _tell(self, source: Source, title: str) -> None:
+        writer = LineWriter(sys.stdout.fileno() if hasattr(sys.stdout, "fileno") else None)
+        whole = trio.Event()
+        async with trio.open_nursery() as nursery:
+            self._scope = nursery.cancel_scope
+            nursery.start_soon(self._guard, self._follow, source, whole.set)
+            nursery.start_soon(self._guard, self._write, writer)
+            try:
+                await whole.wait()
+                await self._guard(self._tell_pictures, source, title, writer)
+            finally:
+                with trio.move_on_after(LAST_LINES_SECONDS, shield=True):
+                    await writer.drain()
+            nursery.cancel_scope.cancel()
+        if not whole.is_set():
+            self._check_whole()
+
+    async def _tell_pictures(self, source: Source, title: str, writer: LineWriter) -> None:
+        stamp = Stamp(trio.current_time)
+        while True:
+            self._choose()
+            # What came, went or changed since the last picture.
+            self._order.settle()
+            seen = self._order.window(0, MOST_ASKED)
+            await source.refresh(self._neighbours, seen, all_ages=len(self._order) > MOST_ASKED)
+            self._order.settle()
+            record = picture_record(
+                title, self._neighbours, self._order, self._view, stamp, trio.current_time()
+            )
+            writer.line(json_line(record))
+            if self._arguments.once:
+                break
+            # Whoever reads slowly has fewer of them.
+            await writer.drain()
+            await trio.sleep(REFRESH_SECONDS)
+        await trio.lowlevel.checkpoint()
 
     # -- live
 
@@ -176,7 +227,7 @@ class Top:
             self._wanted.set()
         self._scope.cancel()
 
-    async def _write(self, terminal: Terminal) -> None:
+    async def _write(self, terminal: Terminal | LineWriter) -> None:
         await terminal.run()
         self._scope.cancel()
 

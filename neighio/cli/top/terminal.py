@@ -47,9 +47,11 @@ def check_terminal() -> None:
     """
     for stream, name in ((sys.stdin, "standard input"), (sys.stdout, "standard output")):
         if not hasattr(stream, "isatty") or not stream.isatty():
-            raise NeighioError(f"{name} is no terminal; {_PLAIN}, and so does --once")
+            raise NeighioError(f"{name} is no terminal; {_PLAIN}, and so do --once and --json")
     if os.environ.get("TERM", "dumb") == "dumb":
-        raise NeighioError(f"a terminal of the type 'dumb' cannot be drawn on; {_PLAIN}, and so does --once")
+        raise NeighioError(
+            f"a terminal of the type 'dumb' cannot be drawn on; {_PLAIN}, and so do --once and --json"
+        )
 
 
 def painted(line: Line, output: Output, *, heading: bool) -> str:
