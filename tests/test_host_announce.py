@@ -318,11 +318,19 @@ async def test_a_proxy_answers_so_many_at_a_time_and_drops_the_rest(autojump_clo
         assert n.ours.drops["proxy_queue_full"] == 6
 
 
-@pytest.mark.parametrize("ip", ["::", "0.0.0.0", "2001:db8::1", "198.51.100.1"])
-async def test_what_is_nobodys_address_is_not_proxied(ip: str, autojump_clock: MockClock) -> None:
-    async with net(ours=OWN, forwarding=True) as n:
-        with pytest.raises(neighio.InvalidAddress, match=r"^ip: "):
-            n.a.add(ip, "va", proxy=True)
+@pytest.mark.parametrize("ip", ["2001:db8::1", "198.51.100.1"])
+async def test_an_own_address_may_be_proxied_and_is_answered_for_as_ones_own(
+    ip: str, autojump_clock: MockClock
+) -> None:
+    """As in Linux, to which it makes no difference."""
+    async with net(ours=OWN, theirs=THEIR_OWN, forwarding=True) as n:
+        n.a.add(ip, "va", proxy=True)
+        n.a.set("va", 6, proxy_delay=60)
+        n.a.set("va", 4, proxy_delay=60)
+        begun = trio.current_time()
+        assert await n.b.resolve(ip) == LinkAddress(OURS)
+        assert trio.current_time() - begun < 1.0
+        n.a.delete(ip, "va", proxy=True)
         assert n.a.ndisc.proxies() == n.a.arp.proxies() == []
 
 
