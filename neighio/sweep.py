@@ -202,17 +202,22 @@ class Sweep:
             now = clock()
             # What a busy loop kept from being sent in time is caught up with by no more than a batch.
             following = max(following, now - BATCH * self._step)
-            batch: list[bytes] = []
             due = now
-            while position < len(keys) and len(batch) < BATCH:
-                key = keys[position]
-                if key not in self._answers:
-                    due = max(following, self._asked_at.get(key, -inf) + self._interval)
-                    if due > now:
-                        break
-                    batch.append(key)
-                    following = due + self._step
-                position += 1
+            if self._round == 1 and not self._step:
+                # None of them was asked yet, so none has answered or has to wait for its turn.
+                batch = list(keys[position : position + BATCH])
+                position += len(batch)
+            else:
+                batch = []
+                while position < len(keys) and len(batch) < BATCH:
+                    key = keys[position]
+                    if key not in self._answers:
+                        due = max(following, self._asked_at.get(key, -inf) + self._interval)
+                        if due > now:
+                            break
+                        batch.append(key)
+                        following = due + self._step
+                    position += 1
             refused = self._solicit(batch, now) if batch else []
             if refused:
                 # The link has no room: what it did not take is asked for later, and each time later still.
@@ -222,8 +227,11 @@ class Sweep:
                 pause = min(2 * pause, LONG_PAUSE)
             else:
                 pause = SHORT_PAUSE
-            with trio.CancelScope(deadline=due):
-                await self._complete.wait()
+            if due > now:
+                with trio.CancelScope(deadline=due):
+                    await self._complete.wait()
+            else:
+                await trio.lowlevel.checkpoint()
             while len(self._replies) >= UNREAD:
                 self._room = trio.Event()
                 await self._room.wait()

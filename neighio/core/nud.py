@@ -361,15 +361,15 @@ class Nud:
                 self._proved(row, confirmed=True)
             return True
         cache = self.cache
-        if state or services.telling or services.tracing or row in cache.queues:
+        if state or services.telling or services.tracing or row in cache.queues or store.deadline[row] != inf:
             return False
-        now = store.confirmed[row] = store.updated[row] = services.now
+        now = store.confirmed[row] = store.updated[row] = store.used[row] = services.now
         store.set_lladdr(row, lladdr)
-        self.stop_timer(row)
-        self._start_timer(row, now + cache.table_of(row).parms.reachable_time)
+        self._arm(row, now + max(cache.table_of(row).parms.reachable_time, JIFFY))
         self._enter(row, NUD_REACHABLE, "evidence")
         store.output[row] = self.fast(row)
-        self._proved(row, confirmed=True)
+        if store.watched[row]:
+            self._proved(row, confirmed=True)
         return True
 
     def update(self, row: int, lladdr: bytes | None, new: int, flags: int, stimulus: str = "evidence") -> int:

@@ -20,6 +20,9 @@ __all__ = ["Targets"]
 MANY: Final = 8
 """From so many new addresses on, entries are made all at once."""
 
+_OWN: Final = {(2, False), (3, True)}
+"""References to an entry that only its table, a sweep and perhaps a timer hold, and whether that runs."""
+
 
 class Targets:
     """The addresses that one sweep has asked for, with a reference to the entry of each, and who answered.
@@ -157,9 +160,8 @@ def _destroy_run(cache: NeighbourCache, table: DeviceTable, run: list[tuple[byte
     services = cache.services
     count = len(run)
     first, last = run[-1][1], run[0][1] + 1
-    if last - first != count or any(row != last - place for place, (_, row) in enumerate(run, 1)):
+    if [row for _, row in run] != list(range(last - 1, first - 1, -1)):
         return False
-    states = store.nud_state[first:last]
     if (
         services.telling
         or services.tracing
@@ -167,11 +169,10 @@ def _destroy_run(cache: NeighbourCache, table: DeviceTable, run: list[tuple[byte
         or not cache.queues.keys().isdisjoint(range(first, last))
         or any(store.watched[first:last])
         or any(store.flags[first:last])
-        or any(state & NUD_INCOMPLETE for state in states)
+        or any(state & NUD_INCOMPLETE for state in set(store.nud_state[first:last]))
         or store.accounted[first:last] != memoryview(bytes((SWEPT,)) * count)
-        or any(
-            references != 2 + (deadline != inf)
-            for references, deadline in zip(store.refcnt[first:last], store.deadline[first:last], strict=True)
+        or not _OWN.issuperset(
+            zip(store.refcnt[first:last], map(inf.__ne__, store.deadline[first:last]), strict=True)
         )
         or not table.members.remove_run(first, count)
     ):
