@@ -12,7 +12,7 @@ that :func:`neighio.link.bpf.frame_filter` gives.
 from __future__ import annotations
 
 import errno
-import selectors
+import select
 import struct
 from collections import deque
 from collections.abc import Sequence
@@ -169,18 +169,15 @@ class PacketLink:
         # Those that have something to say; asked for anew when it is empty.
         self._ready: deque[Receiver] = deque()
         # One descriptor to wait on, be there ever so many sockets.
-        self._selector = selectors.DefaultSelector()
-        for receiver in receivers:
-            self._selector.register(receiver.socket, selectors.EVENT_READ, receiver)
+        self._epoll = select.epoll()
+        self._receiver_of = {receiver.socket.fileno(): receiver for receiver in receivers}
+        for descriptor in self._receiver_of:
+            self._epoll.register(descriptor, select.EPOLLIN)
         self._selection = selection
         self._owing_down: set[Receiver] = set()
         self._received = self._dropped = 0
         self._waiting = False
         self._closed = False
-
-    def __del__(self) -> None:
-        # A selector is part of a cycle: its descriptor would wait for the collector.
-        self._selector.close()
 
     def __repr__(self) -> str:
         return f"<PacketLink {self.name} {self.lladdr.hex(':')}{' closed' if self._closed else ''}>"
@@ -269,7 +266,7 @@ class PacketLink:
         return None
 
     def _find_ready(self) -> bool:
-        self._ready.extend(key.data for key, _ in self._selector.select(0))
+        self._ready.extend([self._receiver_of[descriptor] for descriptor, _ in self._epoll.poll(0)])
         return bool(self._ready)
 
     async def wait_readable(self) -> None:
@@ -280,7 +277,7 @@ class PacketLink:
             return
         self._waiting = True
         try:
-            await trio.lowlevel.wait_readable(self._selector)
+            await trio.lowlevel.wait_readable(self._epoll)
         except trio.ClosedResourceError:
             # It was closed meanwhile: receive says so.
             await trio.lowlevel.checkpoint_if_cancelled()
@@ -293,8 +290,8 @@ class PacketLink:
             return
         self._closed = True
         sockets = [self._sender, *(receiver.socket for receiver in self._receivers)]
-        trio.lowlevel.notify_closing(self._selector)
-        self._selector.close()
+        trio.lowlevel.notify_closing(self._epoll)
+        self._epoll.close()
 
         # All at once: the kernel keeps each waiting for the same reason.
         async with trio.open_nursery() as nursery:
