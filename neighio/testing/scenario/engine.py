@@ -148,7 +148,7 @@ class _Stage:
             case model.Admin():
                 self._admin(action)
             case model.Link(up):
-                self.link.set_up() if up else self.link.set_down()
+                self._set_link(up)
             case model.Carrier(on):
                 self.link.set_carrier(on)
             case model.Lladdr(lladdr):
@@ -173,6 +173,19 @@ class _Stage:
         self.sim.run(0.0)
         if advertised and self._parameters(AF_INET6).base_reachable_time != base:
             self._draw(AF_INET6, self._parameters(AF_INET6).reachable_time)
+
+    def _set_link(self, up: bool) -> None:
+        """With the link go the addresses of IPv6 and every route; those to IPv4's own networks come again
+        with it (addrconf_ifdown, fib_disable_ip, fib_inetaddr_event)."""
+        self.link.set_up() if up else self.link.set_down()
+        device = self.sim.device(DEVICE)
+        if up:
+            for address in device.own(AF_INET):
+                device.node.add_route(Route(address.ip, address.prefixlen, device))
+            return
+        for address in list(device.own(AF_INET6)):
+            self.sim.remove_address(DEVICE, f"{format_ip(address.ip)}/{address.prefixlen}")
+        device.node.forget_routes(device)
 
     def _change_lladdr(self, lladdr: LinkAddress) -> None:
         self.link.change(lladdr=lladdr)

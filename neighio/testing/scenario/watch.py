@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from math import inf
 from types import TracebackType
 from typing import Final, NamedTuple, Protocol
 
@@ -36,6 +37,7 @@ _SO_ATTACH_FILTER: Final = 26
 _TIMESPEC: Final = struct.Struct("=qq")
 _JIFFY: Final = 0.004
 _BUFFER: Final = 1 << 22
+_READINGS: Final = 8
 
 _ARP_REPLY: Final = 0x0002
 _ICMPV6_OF_THE_LINK: Final = 0x3AFF
@@ -84,7 +86,8 @@ class Readable(Protocol):
 
 
 class Seen(NamedTuple):
-    """A notification or a frame, and when, seconds of the monotonic clock."""
+    """A notification or a frame, and when, seconds of the monotonic clock; of frames that nobody compares
+    neither."""
 
     time: float
     notification: Notification | None
@@ -100,13 +103,15 @@ class Watch:
     Attributes:
         blurred: we came too late to see the order of some frame and notifications.
         beats: when the machine's managed work ran, seconds; see :meth:`listen_to_beats`.
+        polled: when what was last found to be readable was; what is read may have come in later.
     """
 
     def __init__(self, node: Namespace, device: str) -> None:
         self._index = node.link(device).index
         self.beats: list[float] = []
         self.blurred: bool = False
-        self._clocks = time.time() - time.monotonic()
+        self.polled: float = 0.0
+        self._clocks = _between_clocks()
         self._stack = contextlib.ExitStack()
         self._epoll = self._stack.enter_context(select.epoll())
         self._monitor = self._stack.enter_context(node.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
@@ -156,7 +161,9 @@ class Watch:
     def poll(self, seconds: float) -> Iterator[Seen]:
         """Wait at most so long for something to happen; yield what did."""
         told = 0
-        for descriptor, _ in self._epoll.poll(seconds):
+        readable = self._epoll.poll(seconds)
+        self.polled = time.monotonic()
+        for descriptor, _ in readable:
             found: list[Seen] = []
             if descriptor == self._monitor.fileno():
                 self._read_monitor(found)
@@ -166,18 +173,19 @@ class Watch:
             elif descriptor in self._captures:
                 self._read_capture(self._captures[descriptor], found)
                 # Which of the notifications the frame came after cannot be told any more.
-                self.blurred = self.blurred or (told > 1 and bool(found))
+                self.blurred = self.blurred or (told > 1 and any(one.frame for one in found))
             elif self._metronome is not None and descriptor == self._metronome.fileno():
                 self.beats.extend(when - _JIFFY for when, _ in self._frames(self._metronome))
             yield from found
 
     def _read_monitor(self, found: list[Seen]) -> None:
         while True:
-            now = time.monotonic()
             try:
                 data, (port, _) = self._monitor.recvfrom(65536)
             except BlockingIOError:
                 return
+            # It was made before this instant, and after one that nobody knows.
+            now = time.monotonic()
             if port:
                 continue
             for message in messages(data):
@@ -187,9 +195,7 @@ class Watch:
 
     def _read_capture(self, capture: socket.socket, found: list[Seen]) -> None:
         for when, frame in self._frames(capture):
-            described = describe_frame(frame)
-            if described is not None:
-                found.append(Seen(when, None, described))
+            found.append(Seen(when, None, describe_frame(frame)))
 
     def _frames(self, capture: socket.socket) -> list[tuple[float, bytes]]:
         found: list[tuple[float, bytes]] = []
@@ -204,6 +210,15 @@ class Watch:
                 continue
             seconds, nanoseconds = _TIMESPEC.unpack(control[0][2][: _TIMESPEC.size])
             found.append((seconds + nanoseconds / 1e9 - self._clocks, frame))
+
+
+def _between_clocks() -> float:
+    """By how much the clock of frames is ahead of the monotonic one, though we be interrupted meanwhile."""
+    best = (inf, 0.0)
+    for _ in range(_READINGS):
+        before, other, after = time.monotonic(), time.time(), time.monotonic()
+        best = min(best, (after - before, other - (before + after) / 2))
+    return best[1]
 
 
 def as_notification(entry: NeighbourMessage, now: float) -> Notification:

@@ -21,7 +21,18 @@ NEIGHBOURS: Final = {4: (".2", ".3", ".4"), 6: ("6.2", "2001:db8::1:0:2", ROUTER
 """Those of IPv6 have one solicited-node group: the machine's tables are to hold few entries."""
 
 BEYOND: Final = "2001:db8:1::"
-"""The network behind the router."""
+"""The network behind the router of IPv6."""
+
+ROUTES: Final = {4: "203.0.113.0/24 via .4", 6: f"{BEYOND}/64 via {ROUTER}"}
+"""Behind neighbours of either family; there are no others."""
+
+GATEWAYS: Final = {4: "198.51.100.4", 6: ROUTER}
+
+FAR: Final = {4: "203.0.113.7", 6: f"{BEYOND}ffff:1"}
+"""Whom they lead to."""
+
+LOST: Final = ("6.1/64", "fe80::a/64")
+"""The node's addresses of IPv6, which go with the link."""
 
 SECOND: Final = {4: ".22/28", 6: "6.22/64"}
 """Addresses that the node has for a while, by family."""
@@ -95,6 +106,10 @@ class Chance:
         self._up = True
         self._lladdr = ":0a"
         self._second: frozenset[int] = frozenset()
+        self._routed = frozenset(families)
+        self._missing: list[str] = []
+        """Own addresses that it has not: what is sent to them gets ICMPv6 errors, which ask for whom they go
+        to."""
         self._verbs: _Weights[Callable[[int, Mapping[str, int]], Move]] = {
             self._send: 18,
             self._confirm: 5,
@@ -102,7 +117,7 @@ class Chance:
             self._delete: 3,
             self._evidence: 30,
             self._parameter: 6,
-            self._device: 2,
+            self._device: 4,
         }
 
     def first(self) -> Move:
@@ -120,9 +135,15 @@ class Chance:
             choose: Callable[[int, Mapping[str, int]], Move] = self._weighted(
                 {self._change_quietly: 3, self._delete: 1, self._parameter: 1}
             )
+            return choose(self._random.choice(self._families), states)
+        if self._missing and self._chance(0.3):
+            return self._move("address", f"add {self._missing.pop(0)}")
+        family = self._random.choice(self._families)
+        if self._missing and family == 6:
+            choose = self._weighted({self._change_quietly: 2, self._delete: 1, self._evidence: 3})
         else:
             choose = self._weighted(self._verbs)
-        return choose(self._random.choice(self._families), states)
+        return choose(family, states)
 
     # -- dice
 
@@ -143,13 +164,18 @@ class Chance:
     def _neighbour(self, family: int) -> str:
         return self._random.choice(NEIGHBOURS[family])
 
+    def _destination(self, family: int) -> str:
+        """A neighbour, or whoever is behind one."""
+        far = family in self._routed and self._chance(0.1)
+        return FAR[family] if far else self._neighbour(family)
+
     def _card(self) -> str:
         return self._random.choice(CARDS)
 
     # -- the node
 
     def _send(self, family: int, states: Mapping[str, int]) -> Move:
-        words = [self._neighbour(family)]
+        words = [self._destination(family)]
         if family == 4 and self._chance(0.06):
             words = [self._random.choice((".255", "224.0.0.9"))]
         if self._chance(0.3):
@@ -163,7 +189,7 @@ class Chance:
         return self._move("send", " ".join(words))
 
     def _confirm(self, family: int, states: Mapping[str, int]) -> Move:
-        return self._move("confirm", self._neighbour(family))
+        return self._move("confirm", self._destination(family))
 
     def _delete(self, family: int, states: Mapping[str, int]) -> Move:
         return self._move("admin", f"del {self._neighbour(family)}")
@@ -200,7 +226,7 @@ class Chance:
     # -- the peer
 
     def _evidence(self, family: int, states: Mapping[str, int]) -> Move:
-        kinds: _Weights[Callable[[str, Mapping[str, int]], str]]
+        kinds: dict[Callable[[str, Mapping[str, int]], str], float]
         if family == 4:
             kinds = {self._arp_reply: 3, self._arp_request: 3}
         else:
@@ -209,8 +235,9 @@ class Chance:
                 self._advertisement: 6,
                 self._router_solicitation: 1,
                 self._router_advertisement: 1,
-                self._redirect: 0.5,
             }
+            if not self._missing:
+                kinds[self._redirect] = 0.5
         kind = self._weighted(kinds)
         # Whoever is asked for is likely to answer.
         asked = NUD_INCOMPLETE | NUD_DELAY | NUD_PROBE
@@ -237,13 +264,15 @@ class Chance:
     def _solicitation(self, ip: str, states: Mapping[str, int]) -> str:
         words = ["ns", f"src={ip}", self._link_layer("sllao")]
         words.append(self._weighted({"": 8, "target=6.1": 2, "target=fe80::a": 2, "target=6.77": 1}))
-        words.append(self._weighted({"": 6, "dst=6.1": 2, "dst=fe80::a": 2, "dst=ff02::1": 1}))
+        own = {} if self._missing else {"dst=6.1": 2, "dst=fe80::a": 2}
+        words.append(self._weighted({"": 6, **own, "dst=ff02::1": 1}))
         return " ".join(filter(None, words))
 
     def _advertisement(self, ip: str, states: Mapping[str, int]) -> str:
         flags = "".join(letter for letter in "RSO" if self._chance(0.45)) or "none"
         words = ["na", f"target={ip}", f"flags={flags}", self._link_layer("tllao")]
-        words.append(self._weighted({"": 8, "dst=ff02::1": 3, "src=6.2": 1}))
+        own = {} if self._missing else {"": 8, "src=6.2": 1}
+        words.append(self._weighted({**own, "dst=ff02::1": 3}))
         return " ".join(filter(None, words))
 
     def _router_solicitation(self, ip: str, states: Mapping[str, int]) -> str:
@@ -274,23 +303,27 @@ class Chance:
         return self._move("set", changes if family == 4 else {"ipv6": changes})
 
     def _device(self, family: int, states: Mapping[str, int]) -> Move:
-        kinds = {"carrier": 3.0, "lladdr": 1.0, "address": 2.0}
-        if self._families == (4,):
-            # Without its link a device loses its addresses of IPv6.
-            kinds["link"] = 1.0
-        kind = self._weighted(kinds)
+        kind = self._weighted({"carrier": 3, "link": 1, "lladdr": 1, "address": 2, "route": 2})
         if kind == "carrier":
             self._carrier = False
             return self._move(kind, "off")
         if kind == "link":
             self._up = False
+            self._routed = frozenset()
+            if 6 in self._families:
+                self._second -= {6}
+                self._missing = list(LOST)
             return self._move(kind, "down")
         if kind == "lladdr":
             # The same once more is nothing that a program sees: the kernel flushes, and tells of no change.
             self._lladdr = ":0e" if self._lladdr == ":0a" else ":0a"
             return self._move(kind, self._lladdr)
+        if kind == "route" and not states.get(GATEWAYS[family], 0) & NUD_INCOMPLETE:
+            # The kernel does not tell senders of packets that wait and have no longer a route.
+            self._routed ^= {family}
+            return self._move(kind, f"{'add' if family in self._routed else 'del'} {ROUTES[family]}")
         self._second ^= {family}
-        return self._move(kind, f"{'add' if family in self._second else 'del'} {SECOND[family]}")
+        return self._move("address", f"{'add' if family in self._second else 'del'} {SECOND[family]}")
 
     def _restore(self) -> Move:
         if not self._carrier:

@@ -39,7 +39,15 @@ GRAIN: Final = 0.01
 
 
 class Disturbed(Exception):
-    """A walk cannot be judged from here on: the text says why."""
+    """A walk cannot be judged from here on: the text says why.
+
+    Attributes:
+        difference: what differed, for which this may be the reason.
+    """
+
+    def __init__(self, reason: str, difference: str = "") -> None:
+        super().__init__(reason)
+        self.difference = difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,6 @@ class Lockstep:
     Attributes:
         moves: what was done so far, with pauses as they were.
         blurred: after how many steps the order of frames and notifications could not be told.
-        stalls: how often a timer was later than can be explained.
     """
 
     def __init__(self, oracle: Oracle, start: Scenario, role: Role) -> None:
@@ -120,7 +127,6 @@ class Lockstep:
         self.moves: list[Move] = []
         self.blurred = 0
         self._untold = False
-        self.stalls = 0
 
     # -- what may be done next
 
@@ -155,9 +161,14 @@ class Lockstep:
                 return ""
 
     def compare(self, pause: float) -> str:
-        """Wait until so long after the last step, and compare; returns what differs."""
+        """Wait until so long after the last step, and compare; returns what differs.
+
+        Raises:
+            Disturbed: nothing can be said any more.
+        """
         target = self._last + pause
         tries = 0
+        late = ""
         while True:
             self._settle(target)
             difference = self._compare()
@@ -168,9 +179,12 @@ class Lockstep:
                 break
             # A timer that was late for no reason that is known is seen to have fired some time later.
             tries += 1
+            late = difference
             target = now + STALL
+        if late and not difference:
+            # What it armed will fire nobody knows when.
+            raise Disturbed("a timer was later than can be explained", late)
         if not difference:
-            self.stalls += bool(tries)
             self._take_lines()
         return difference
 

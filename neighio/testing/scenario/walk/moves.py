@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from ..frames import parse_peer
 from ..model import Action, AddressChange, Carrier, Link, Lladdr, Set
-from ..words import parse_admin, parse_confirm, parse_interface, parse_lladdr, parse_send
+from ..words import parse_admin, parse_confirm, parse_interface, parse_lladdr, parse_route, parse_send
 
 __all__ = ["Move", "Value", "toml"]
 
@@ -55,6 +55,7 @@ _READERS: Final[Mapping[str, Callable[[str, Sequence[bytes]], Action]]] = {
     "carrier": lambda text, _: Carrier(text == "on"),
     "lladdr": lambda text, _: Lladdr(parse_lladdr(text)),
     "address": lambda text, _: AddressChange(text.startswith("add "), parse_interface(text[4:])),
+    "route": lambda text, _: parse_route(text[4:], add=text.startswith("add ")),
 }
 
 

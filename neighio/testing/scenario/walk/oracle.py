@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
 from math import ceil
+from operator import itemgetter
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
 from typing import Final
 
 from ....address import parse_ip
-from ....core.constants import AF_INET, AF_INET6, NTF_MANAGED, NUD_NONE
+from ....core.constants import AF_INET, AF_INET6, NTF_EXT_LEARNED, NTF_MANAGED, NUD_NONE
 from ....core.events import NewNeighbour, Notification
 from ....core.parameters import JIFFY
 from ....kernel import requests
 from ....kernel.rtnetlink import NeighbourMessage, decode
 from ....kernel.uapi import IF_OPER_UP
+from ....wire.ethernet import ETH_P_ARP, ETH_P_IPV6
 from .. import model
 from ..frames import is_router_advertisement
 from ..kernel import _Stage as KernelStage
@@ -41,19 +45,30 @@ GC_THRESH1: Final = 128
 LINK_WATCH: Final = 1.2
 """Seconds that the kernel takes at most to tell a device that its carrier has changed."""
 
-NOTICED: Final = 0.05
-"""Seconds after which a run of the managed work has been noticed."""
+LISTENING: Final = 0.02
+"""Seconds after which it is known, at the latest, that the managed work did not run."""
 
-DUMPS: Final = 5
+AROUND: Final = 0.05
+"""Seconds that a run of it takes, and the time that is told of it may be off by."""
+
+NOTICED: Final = 5.0
+"""Seconds after which a run has been noticed, on however busy a machine."""
+
+DUMPS: Final = 20
 """How often entries are asked for, until it is known to the jiffy when."""
 
 EARLY: Final = 0.0004
 LATEST: Final = 0.0024
 """Seconds after a jiffy has begun between which a step begins, that it may end before the next one."""
 
-TAKEN_IN: Final = 0.003
+TAKEN_IN: Final = 1.0
+"""Seconds after which a frame has been taken in, on however busy a machine."""
+
+JIFFIES: Final = 6
+"""CLOCK_MONOTONIC_COARSE: it goes on with the kernel's jiffies, which a busy machine counts late."""
 
 METRONOME6: Final = "fe80::9"
+REDRAWN: Final = "every reachable_time was drawn anew"
 
 
 class Metronome:
@@ -61,6 +76,7 @@ class Metronome:
 
     def __init__(self) -> None:
         self._last = 0.0
+        self._heard = 0.0
         self._stop = Event()
         self._ready = Event()
         self._thread = Thread(target=self._run, name="metronome")
@@ -87,18 +103,32 @@ class Metronome:
                 for family, ip in ((AF_INET, METRONOME), (AF_INET6, METRONOME6)):
                     node.request(requests.set_neighbour_parameters(family, index, quick))
                     key, _ = parse_ip(ip)
-                    node.request(requests.new_neighbour(index, key, state=NUD_NONE, flags=NTF_MANAGED))
+                    # What was learned elsewhere is not collected.
+                    flags = NTF_MANAGED | NTF_EXT_LEARNED
+                    node.request(requests.new_neighbour(index, key, state=NUD_NONE, flags=flags))
                 self._ready.set()
                 while not self._stop.is_set():
-                    list(watch.poll(0.2))
+                    began = time.monotonic()
+                    list(watch.poll(LISTENING))
                     self._last = max([self._last, *watch.beats])
                     watch.beats.clear()
+                    self._heard = began
         finally:
             self._ready.set()
 
     def has_beaten(self, since: float) -> bool:
         """Whether it has since an instant of the monotonic clock."""
         return self._last >= since
+
+    def heard(self) -> float:
+        """Up to which instant every run of it is known."""
+        return self._heard
+
+    def catch_up(self) -> None:
+        """Wait until every run up to now is known."""
+        now = time.monotonic()
+        while self._heard < now < self._heard + NOTICED:
+            time.sleep(JIFFY)
 
 
 def _counters(path: Path) -> dict[str, int]:
@@ -109,11 +139,17 @@ def _counters(path: Path) -> dict[str, int]:
     return {**sums, "entries": int(columns[0][0], 16)}
 
 
+def _jiffy() -> int:
+    """The kernel's jiffies; the monotonic clock begins them (Linux 6.4 and later)."""
+    return ceil(time.clock_gettime(JIFFIES) / JIFFY)
+
+
 class _Stage(KernelStage):
     """Notes of whom things were read in an order that may not be the one in which they were made.
 
-    Of what is read at once, all of a socket's comes together; a single one that comes first was first. And a
-    frame that is read after a notification left before it, if its time is before that of the reading.
+    Of what is read at once, all of a socket's comes together; a single one that comes first was first. A
+    frame that is read after a notification left before it, if its time is before that of the reading. And one
+    that came in while others were read may have left after what is found to be readable next.
     """
 
     def __init__(self, start: Scenario, nodes: Nodes) -> None:
@@ -121,25 +157,59 @@ class _Stage(KernelStage):
         self.blurred: set[str] = set()
         self.acted = 0.0
         """When what was last done was done; what came of it is seen later."""
-        self._batch: list[Line] = []
+        self._batch: list[tuple[str, str]] = []
+        """Of each thing that was read at once its socket, and whom it is about."""
         self._told: dict[str, float] = {}
+        self._ahead: dict[str, set[str]] = {}
+        self._was_ahead: dict[str, set[str]] = {}
+
+    def _open(self, stack: contextlib.ExitStack) -> None:
+        super()._open(stack)
+        # Sockets of one device and one protocol are given a frame last, after ARP or IPv6 itself.
+        self._taken_in = {
+            protocol: stack.enter_context(self.node.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+            for protocol in (ETH_P_ARP, ETH_P_IPV6)
+        }
+        for protocol, sock in self._taken_in.items():
+            sock.bind((DEVICE, protocol))
 
     def _perform(self, action: model.Action) -> None:
         self.acted = 0.0
         super()._perform(action)
 
     def _inject(self, frame: bytes) -> None:
-        if not is_router_advertisement(frame):
-            super()._inject(frame)
-            return
-        base = self._table(AF_INET6).base_reachable_time
-        self.wire.send(frame)
+        advertised = is_router_advertisement(frame)
+        base = self._table(AF_INET6).base_reachable_time if advertised else 0.0
+        self._send_and_await(frame)
         self.acted = time.monotonic()
-        # On a busy machine a frame is taken in some time after it was sent.
-        time.sleep(TAKEN_IN)
-        table = self._table(AF_INET6)
-        if table.base_reachable_time != base:
-            self._note_draw(AF_INET6, table.reachable_time)
+        if advertised:
+            table = self._table(AF_INET6)
+            if table.base_reachable_time != base:
+                self._note_draw(AF_INET6, table.reachable_time)
+
+    def _send_and_await(self, frame: bytes) -> None:
+        """On a busy machine a frame is taken in some time after it was sent.
+
+        Raises:
+            Disturbed: it never was.
+        """
+        taken_in = self._taken_in[int.from_bytes(frame[12:14], "big")]
+        taken_in.settimeout(0.0)
+        while True:
+            try:
+                taken_in.recv(2048)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:
+                    raise
+        self.wire.send(frame)
+        taken_in.settimeout(TAKEN_IN)
+        try:
+            while taken_in.recv(2048) != frame:
+                pass
+        except TimeoutError:
+            raise Disturbed("a frame was not taken in") from None
 
     def _run_until(self, when: float) -> None:
         self.acted = self.acted or time.monotonic()
@@ -148,20 +218,29 @@ class _Stage(KernelStage):
     def _take(self, when: float, told: Notification | None, frame: tuple[str, str] | None) -> None:
         before = len(self.trace.lines)
         super()._take(when, told, frame)
-        for line in self.trace.lines[before:]:
-            self._batch.append(line)
+        lines = self.trace.lines[before:]
+        self._batch += [(source(line), line.ip) for line in lines]
+        if not lines and told is None:
+            # A frame of no interest may have made its socket the first that is readable.
+            self._batch.append((">", ""))
+        for line in lines:
             if told is not None:
                 self._told[line.ip] = when
-            elif when <= self._told.get(line.ip, 0.0):
+                continue
+            if when <= self._told.get(line.ip, 0.0):
                 self.blurred.add(line.ip)
+            if when >= self.watch.polled:
+                self._ahead.setdefault(line.ip, set()).add(source(line))
 
     def _hear(self) -> None:
-        groups = [list(group) for _, group in groupby(self._batch, source)]
+        sources: dict[str, set[str]] = {}
+        for name, ip in self._batch:
+            sources.setdefault(ip, set()).add(name)
+        groups = [list(group) for _, group in groupby(self._batch, itemgetter(0))]
         if any(len(group) > 1 for group in groups[:-1]):
-            sources: dict[str, set[str]] = {}
-            for line in self._batch:
-                sources.setdefault(line.ip, set()).add(source(line))
             self.blurred |= {ip for ip, found in sources.items() if len(found) > 1}
+        self.blurred |= {ip for ip, found in self._was_ahead.items() if sources.get(ip, found) != found}
+        self._was_ahead, self._ahead = self._ahead, {}
         self._batch.clear()
         super()._hear()
 
@@ -174,7 +253,7 @@ class KernelOracle:
         self._metronome = metronome
         self._draws: list[float] = []
         self._reachable: dict[int, float] = {}
-        self._managed = False
+        self._managed: list[bool] = [False]
         with contextlib.ExitStack() as stack:
             nodes = stack.enter_context(Nodes(start.addresses, start.routes))
             self._stage: _Stage = _Stage(start, nodes)
@@ -184,8 +263,8 @@ class KernelOracle:
             self._stage.senders.prepare(parse_address(address.partition("/")[0]))
         self._counters = [_counters(path) for path in STATISTICS]
         # Jiffies are those of the monotonic clock (Linux 6.4 and later): the engine's begin with them.
-        self._judged = time.monotonic()
-        self._stage.beginning = ceil(self._judged / JIFFY) * JIFFY
+        self._unheard = self._dumped = time.monotonic()
+        self._stage.beginning = ceil(self._unheard / JIFFY) * JIFFY
 
     def __enter__(self) -> KernelOracle:
         return self
@@ -204,12 +283,14 @@ class KernelOracle:
         self._stage._run_until(self._stage.beginning + until)
 
     def moment(self) -> float:
-        now = self.now()
-        into = now % JIFFY
-        if not EARLY <= into <= LATEST:
-            time.sleep((EARLY - into) % JIFFY)
+        while True:
             now = self.now()
-        return now
+            into = now % JIFFY
+            if not EARLY <= into <= LATEST:
+                time.sleep((EARLY - into) % JIFFY)
+            # The engine's jiffy is to be the kernel's.
+            elif _jiffy() == (self._stage.beginning + now) // JIFFY:
+                return now
 
     # -- what is seen
 
@@ -222,31 +303,30 @@ class KernelOracle:
     def entries(self) -> dict[str, Entry]:
         request = requests.dump_neighbours(index=self._stage.index)
         for _ in range(DUMPS):
-            began = time.monotonic()
+            began = _jiffy()
             replies = self._stage.node.request(request)
-            now = time.monotonic()
-            if now - began < JIFFY:
+            if _jiffy() == began:
                 break
         else:
             raise Disturbed("the machine is too busy to tell when a dump was made")
         found = {}
+        managed = False
         for reply in replies:
             message = decode(reply)
             if isinstance(message, NeighbourMessage) and message.index == self._stage.index:
-                self._managed = self._managed or bool(message.flags & NTF_MANAGED)
-                event = as_notification(message, now)
+                managed = managed or bool(message.flags & NTF_MANAGED)
+                event = as_notification(message, began * JIFFY)
                 assert isinstance(event, NewNeighbour)
                 entry = Entry.of(event, self._stage.beginning)
                 if entry is not None:
                     found[event.ip] = entry
+        self._managed.append(managed)
         return found
 
     def disturbance(self, *, sure: bool) -> str:
         if sure:
-            time.sleep(NOTICED)
-        began, self._judged = self._judged, time.monotonic()
-        managed, self._managed = self._managed, False
-        if managed and self._metronome.has_beaten(began - NOTICED):
+            self._metronome.catch_up()
+        if self._has_been_managed():
             return "the machine's managed work ran"
         before, self._counters = self._counters, [_counters(path) for path in STATISTICS]
         for old, new in zip(before, self._counters, strict=True):
@@ -255,11 +335,24 @@ class KernelOracle:
             most = max(old["entries"], new["entries"])
             if new["periodic_gc_runs"] != old["periodic_gc_runs"] and most >= GC_THRESH1 - 8:
                 return f"the periodic collection ran, over {most} entries"
-        if sure and any(
+        return REDRAWN if sure and self._is_redrawn() else ""
+
+    def _has_been_managed(self) -> bool:
+        """Whether the managed work ran since it last was known that it had not, and found something then:
+        what was there at a dump may go before the next one."""
+        heard = self._metronome.heard()
+        if any(self._managed) and self._metronome.has_beaten(self._unheard - AROUND):
+            return True
+        if heard > self._dumped:
+            self._unheard, self._managed = heard, self._managed[-2:]
+        self._dumped = time.monotonic()
+        return False
+
+    def _is_redrawn(self) -> bool:
+        """Whether every reachable_time was drawn anew, as the kernel does every five minutes."""
+        return any(
             self._stage._table(family).reachable_time != drawn for family, drawn in self._reachable.items()
-        ):
-            return "every reachable_time was drawn anew"
-        return ""
+        )
 
     # -- what is done
 
@@ -287,12 +380,14 @@ class KernelOracle:
                 error = self._admin(action)
                 stage.acted = time.monotonic()
                 return replace(move, error=error)
-            case model.Carrier(on):
+            case model.Carrier(on) | model.Link(True as on):
                 stage._perform(action)
                 self._await_carrier(on)
                 # On a busy machine that takes a while, and timers go on until then.
                 stage.acted = time.monotonic()
-            case model.Inject():
+            case model.Inject(frame):
+                if is_router_advertisement(frame) and self._is_redrawn():
+                    raise Disturbed(REDRAWN)
                 before = len(stage.trace.drawn)
                 stage._perform(action)
                 self._draws = stage.trace.drawn[before:]
@@ -314,6 +409,8 @@ class KernelOracle:
     def _set(self, value: Value, action: Set) -> Value:
         """Set what is asked for, and say what it had drawn."""
         assert isinstance(value, Mapping)
+        if self._is_redrawn():
+            raise Disturbed(REDRAWN)
         parts = [
             {k: v for k, v in action.of(family).items() if k != "reachable_time"}
             for family in (AF_INET, AF_INET6)

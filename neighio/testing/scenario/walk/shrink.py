@@ -13,7 +13,7 @@ from ..words import parse_address
 from .moves import Move
 from .walk import Outcome, beginning
 
-__all__ = ["Attempt", "Finding", "shrink", "write"]
+__all__ = ["SURE", "Attempt", "Finding", "shrink", "write"]
 
 SURE: Final = 4
 """How often a walk is done again, to know whether its difference comes again."""

@@ -22,7 +22,10 @@ ADDRESSES: Final = {
     4: ("198.51.100.1/24", "198.51.100.21/24"),
     6: ("2001:db8::1/64", "fe80::a/64"),
 }
-ROUTES: Final = {4: (), 6: (RouteChange(True, "2001:db8:1::/64", "fe80::2"),)}
+ROUTES: Final = {
+    4: RouteChange(True, "203.0.113.0/24", "198.51.100.4"),
+    6: RouteChange(True, "2001:db8:1::/64", "fe80::2"),
+}
 
 Chooser: TypeAlias = Callable[[Lockstep], Move | None]
 """Says what to do next; None: nothing more."""
@@ -40,7 +43,7 @@ def beginning(families: Sequence[int]) -> Scenario:
         lasts=0.0,
         addresses=tuple(address for family in families for address in ADDRESSES[family]),
         start=Set({}),
-        routes=tuple(route for family in families for route in ROUTES[family]),
+        routes=tuple(ROUTES[family] for family in families),
     )
 
 
@@ -53,16 +56,14 @@ class Outcome:
         rest: how many seconds after the last of them something differed.
         compared: after how many of them nothing did.
         blurred: after how many of those the order of frames and notifications could not be told.
-        stalls: how often a timer was later than can be explained.
         difference: what differed at the end, if anything did.
-        disturbance: why it could not be judged further.
+        disturbance: why it could not be judged further; of a difference, why it may be none.
     """
 
     moves: tuple[Move, ...]
     rest: float
     compared: int
     blurred: int
-    stalls: int
     difference: str = ""
     disturbance: str = ""
 
@@ -90,14 +91,13 @@ def walk(oracle: Oracle, start: Scenario, role: Role, choose: Chooser, rest: flo
                 break
             difference = pair.step(move)
     except Disturbed as error:
-        disturbance = str(error)
+        difference, disturbance = error.difference, str(error)
     moves = tuple(pair.moves)
     return Outcome(
         moves,
         rest if move is None else move.pause,
         max(len(moves) - bool(difference or disturbance), 0),
         pair.blurred,
-        pair.stalls,
         difference,
         disturbance,
     )
