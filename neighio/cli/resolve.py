@@ -21,6 +21,7 @@ from ..table import NeighbourTable, open_table
 from ..wire.ipv6 import LOOPBACK, is_link_local, is_multicast
 from . import UNUSABLE
 from .kernel_neighbours import KernelNeighbours
+from .names import Given, find_address
 from .output import Output, printable
 from .running import run
 
@@ -35,9 +36,10 @@ _BELIEVED: Final = frozenset({"REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An address to ask for, also as it was given, and whom that means: the neighbour ``hop`` on a device."""
+    """An address to ask for, as it was given and by itself, and whom that means: the neighbour ``hop`` on a
+    device."""
 
-    text: str
+    given: Given
     address: str
     device: str
     hop: str
@@ -47,13 +49,14 @@ class Question:
     """How long an answer is waited for, seconds."""
 
     def __str__(self) -> str:
-        return self.text if self.via is None else f"{self.text} via {self.via}"
+        return str(self.given) if self.via is None else f"{self.given} via {self.via}"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What became of one request; ``--json`` prints these fields."""
 
+    name: str | None
     address: str
     device: str
     via: str | None
@@ -106,9 +109,17 @@ class Resolve:
             NeighioError: something cannot be asked; nothing was.
         """
         self._stamp = Stamp(trio.current_time)
+        everybody = await self._find_addresses()
         async with open_table() as table:
-            for text in self._arguments.ip:
-                self._tallies.setdefault(await self._question(table, text), Tally())
+            for given in everybody:
+                try:
+                    question = await self._question(table, given)
+                except InvalidAddress as error:
+                    # What is wrong with an address is to be found where it was given.
+                    if given.name is None or given.name in str(error):
+                        raise
+                    raise InvalidAddress(f"{error} ({given.name})") from None
+                self._tallies.setdefault(question, Tally())
             # This command's own table has room for what was asked for.
             room = 2 * len(self._tallies)
             for cache in (table.arp, table.ndisc):
@@ -131,18 +142,44 @@ class Resolve:
             return UNUSABLE
         return 0 if all(tally.answered for tally in tallies) else 1
 
-    async def _question(self, table: NeighbourTable, text: str) -> Question:
-        key, zone = parse_ip(text)
+    async def _find_addresses(self) -> list[Given]:
+        """What was given, in that order; of names, all are looked up at once.
+
+        Raises:
+            InvalidAddress: one is neither an address nor a known name, or of the other family.
+        """
+        found: dict[str, Given | InvalidAddress] = {}
+        async with trio.open_nursery() as nursery:
+            for text in dict.fromkeys(self._arguments.ip):
+                nursery.start_soon(self._find_address, text, found)
+        await trio.lowlevel.checkpoint()
+        everybody = []
+        for text in self._arguments.ip:
+            one = found[text]
+            if isinstance(one, InvalidAddress):
+                raise one
+            everybody.append(one)
+        return everybody
+
+    async def _find_address(self, text: str, found: dict[str, Given | InvalidAddress]) -> None:
+        try:
+            found[text] = await find_address(text, self._arguments.family)
+        except InvalidAddress as error:
+            found[text] = error
+        await trio.lowlevel.checkpoint()
+
+    async def _question(self, table: NeighbourTable, given: Given) -> Question:
+        key, zone = parse_ip(given.address)
         family = 4 if len(key) == 4 else 6
         local = family == 6 and is_link_local(key)
-        dev, hop, via = self._arguments.dev or zone, text, None
+        dev, hop, via = self._arguments.dev or zone, given.address, None
         if dev is None and local:
-            raise InvalidAddress(f"ip: {text} is on every link; name one: {text}%DEVICE, or --dev")
+            raise InvalidAddress(f"ip: {given} is on every link; name one: {given.address}%DEVICE, or --dev")
         # A link-local address that is ours elsewhere may be another's here.
-        found = None if local else await table.first_hop(text.partition("%")[0])
+        found = None if local else await table.first_hop(format_ip(key))
         if dev is None:
             if found is None:
-                raise InvalidAddress(f"ip: there is no route to {text}; name the device with --dev")
+                raise InvalidAddress(f"ip: there is no route to {given}; name the device with --dev")
             dev, hop = found
             via = None if parse_ip(hop)[0] == key else hop
         if dev not in table.devices:
@@ -152,17 +189,17 @@ class Resolve:
         device = table.devices[dev]
         own = {parse_interface(address)[0] for address in device.addresses}
         if key in own or key == LOOPBACK:
-            raise InvalidAddress(f"ip: {text} is this host's own")
+            raise InvalidAddress(f"ip: {given} is this host's own")
         # What is wrong with an address is to be known before anybody is asked.
         table.lookup(hop, dev)
         source = self._arguments.source
         if source is not None and len(parse_ip(source, field="source")[0]) != len(key):
-            raise InvalidAddress(f"source: {source} is not of the family of {text}")
+            raise InvalidAddress(f"source: {source} is not of the family of {given}")
         # A device that is down has no address at all; that it is down is told of each.
         askable = family == 4 or source is not None or is_multicast(key) or any(map(is_link_local, own))
         if device.up and not askable:
-            raise InvalidAddress(f"ip: {dev} has no link-local address from which to ask for {text}")
-        return Question(text, format_ip(key), dev, hop, via, table.parameters(dev, family)["retrans_time"])
+            raise InvalidAddress(f"ip: {dev} has no link-local address from which to ask for {given}")
+        return Question(given, format_ip(key), dev, hop, via, table.parameters(dev, family)["retrans_time"])
 
     async def _take_over(self, table: NeighbourTable) -> None:
         """Have the addresses that the kernel knows asked for where it knows them."""
@@ -189,7 +226,7 @@ class Resolve:
         await trio.lowlevel.checkpoint()
 
     async def _ask_once(self, table: NeighbourTable, question: Question, number: int) -> Finding:
-        finding = Finding(question.address, question.device, question.via, number)
+        finding = Finding(question.given.name, question.address, question.device, question.via, number)
         tally = self._tallies[question]
         tally.asked += 1
         try:
@@ -247,7 +284,9 @@ class Resolve:
         """Print a line for what the deadline cut short, and for each address that had no turn."""
         for question, tally in self._tallies.items():
             if tally.told < max(tally.asked, 1):
-                finding = Finding(question.address, question.device, question.via, tally.told + 1)
+                finding = Finding(
+                    question.given.name, question.address, question.device, question.via, tally.told + 1
+                )
                 self._tell(question, replace(finding, error=f"the deadline of {patience:g} s has passed"))
 
     def _text(self, question: Question, finding: Finding) -> str:
@@ -280,6 +319,7 @@ class Resolve:
             if self._arguments.json:
                 record = {
                     "kind": "summary",
+                    "name": question.given.name,
                     "address": question.address,
                     "device": question.device,
                     "via": question.via,

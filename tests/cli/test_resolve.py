@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from .schemas import validate
 
 US, THEM, TOO = "02:00:00:00:00:01", "02:00:00:00:00:07", "02:00:00:00:00:08"
 COMMAND = [sys.executable, "-W", "error", "-m", "neighio", "resolve"]
-KEYS = ["address", "device", "via", "number", "lladdr", "round_trip_ms", "state", "others", "error"]
+KEYS = ["name", "address", "device", "via", "number", "lladdr", "round_trip_ms", "state", "others", "error"]
 ETH_P_ARP = 0x0806
 WITHOUT_NET_RAW = """
 import ctypes, sys
@@ -129,6 +130,7 @@ def test_one_of_two_does_not_answer() -> None:
     assert [list(there)[3:], list(absent)[3:]] == [KEYS, KEYS]
     assert there.pop("round_trip_ms") > 0
     assert [there.get(key) for key in KEYS if key != "round_trip_ms"] == [
+        None,
         "198.51.100.7",
         "eth0",
         None,
@@ -139,6 +141,7 @@ def test_one_of_two_does_not_answer() -> None:
         None,
     ]
     assert [absent[key] for key in KEYS] == [
+        None,
         "198.51.100.8",
         "eth0",
         None,
@@ -149,6 +152,82 @@ def test_one_of_two_does_not_answer() -> None:
         [],
         "no answer in 1 s",
     ]
+
+
+WITH_HOSTS = """
+import ctypes, os, sys
+CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
+libc = ctypes.CDLL(None, use_errno=True)
+hosts = sys.argv[1].encode()
+if (
+    libc.unshare(CLONE_NEWNS)
+    or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    or libc.mount(hosts, b"/etc/hosts", None, MS_BIND, None)
+):
+    raise OSError(ctypes.get_errno(), "no mount namespace")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+HOSTS = """
+127.0.0.1 localhost
+198.51.100.7 printer printer.example
+2001:db8::7 printer printer.example
+198.51.100.7 old
+fe80::7 local
+"""
+
+
+@contextmanager
+def hosts() -> Iterator[tuple[str, ...]]:
+    """What a command is put behind to know the names of HOSTS, and those alone."""
+    with tempfile.NamedTemporaryFile("w", prefix="hosts") as file:
+        file.write(HOSTS)
+        file.flush()
+        yield (sys.executable, "-c", WITH_HOSTS, file.name)
+
+
+@in_namespace
+def test_a_host_name_is_looked_up_and_told_with_its_address() -> None:
+    with dual_link(), hosts() as known:
+        for words, address in (
+            (["-4", "printer"], "198.51.100.7"),
+            (["-6", "printer.example"], "2001:db8::7"),
+            (["old"], "198.51.100.7"),
+            (["local", "-I", "eth0"], "fe80::7"),
+        ):
+            name = next(word for word in words if not word.startswith("-"))
+            status, output, errors = resolve("--json", *words, prefix=known)
+            found = json.loads(output)
+            validate("resolve", found)
+            assert (status, errors) == (0, "")
+            assert (found["name"], found["address"], found["lladdr"]) == (name, address, THEM)
+        status, output, _ = resolve("old", "198.51.100.7", "-c", "2", "-i", "0", prefix=known)
+        summaries = output.splitlines()[4:]
+        assert status == 0 and output.startswith(
+            ("old (198.51.100.7)  dev eth0  ", "198.51.100.7        dev")
+        )
+        assert summaries[0].startswith("old (198.51.100.7)  2 asked, 2 answered")
+        # Without a family it is the address that the system would take first.
+        (first,) = resolve("--json", "printer", prefix=known)[1].splitlines()
+        assert json.loads(first)["address"] in ("198.51.100.7", "2001:db8::7")
+
+
+@in_namespace
+def test_a_name_that_is_not_known_or_of_the_other_family_is_refused_before_the_privilege_is_needed() -> None:
+    with dual_link(), hosts() as known:
+        without = (*known, sys.executable, "-c", WITHOUT_NET_RAW)
+        assert "ip: no IPv6 address of old is known: " in refusal("-6", "printer", "old", prefix=without)
+        assert "ip: no address of nowhere is known: " in refusal("old", "nowhere", prefix=without)
+        assert "ip: 198.51.100.7 is no IPv6 address" in refusal("-6", "198.51.100.7", prefix=without)
+        assert "ip: fe80::7%eth0 is no IPv4 address" in refusal("-4", "fe80::7%eth0", prefix=without)
+        assert "ip: 127.0.0.1 is this host's own (localhost)" in refusal(
+            "-I", "eth0", "-4", "localhost", prefix=known
+        )
+        assert "local (fe80::7) is on every link; name one: fe80::7%DEVICE, or --dev" in refusal(
+            "local", prefix=known
+        )
+        # An address with a fault is no name, whatever getaddrinfo() makes of it.
+        for faulty in ("1.2.3", "0x7f000001", "3221225985", "198.51.100.7.", "198.51.100.300"):
+            assert f"ip: '{faulty}' is not an IP address" in refusal(faulty, prefix=known)
 
 
 @in_namespace
@@ -292,6 +371,7 @@ def test_each_address_has_its_summary_and_who_never_answers_has_no_times() -> No
     trips = [one["round_trip_ms"] for one in found[:4] if one["address"] == "198.51.100.7"]
     assert there == {
         "kind": "summary",
+        "name": None,
         "address": "198.51.100.7",
         "device": "eth0",
         "via": None,
@@ -304,6 +384,7 @@ def test_each_address_has_its_summary_and_who_never_answers_has_no_times() -> No
     }
     assert absent == {
         "kind": "summary",
+        "name": None,
         "address": "198.51.100.8",
         "device": "eth0",
         "via": None,
