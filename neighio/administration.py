@@ -15,7 +15,6 @@ from .core.deletion import Deletion
 from .core.neighbour import Neighbour
 from .core.proxy import ProxyEntry
 from .errors import InvalidAddress
-from .states import parse_nud
 from .wire.ipv6 import is_multicast
 
 if TYPE_CHECKING:
@@ -306,7 +305,7 @@ class Administration:
         known = _FLAGS.keys() | {"nud", "protocol"}
         if unknown := options.keys() - known:
             raise ValueError(f"{min(unknown)}: no such option; there are {', '.join(sorted(known))}")
-        state = parse_nud(options.get("nud", c.NUD_PERMANENT))
+        state = c.parse_nud(options.get("nud", c.NUD_PERMANENT))
         protocol = options.get("protocol", 0)
         if not 0 <= protocol <= 0xFF:
             raise ValueError(f"protocol: {protocol!r} is out of range, expected 0 to 255")
@@ -397,7 +396,7 @@ class Administration:
 def _flushed(driver: Driver, dev: str | None, nud: int | str | None) -> tuple[list[int], int]:
     """The devices that are flushed, by their indices, and the states, NUD_* bits."""
     indices = [device.index for device in driver.names.values()] if dev is None else [driver.index(dev)]
-    return indices, 0xFF & ~(c.NUD_PERMANENT | c.NUD_NOARP) if nud is None else parse_nud(nud)
+    return indices, 0xFF & ~(c.NUD_PERMANENT | c.NUD_NOARP) if nud is None else c.parse_nud(nud)
 
 
 def _check_proxied(key: bytes) -> None:

@@ -6,7 +6,7 @@ import enum
 
 from .core import constants
 
-__all__ = ["NudState", "parse_nud"]
+__all__ = ["NudState"]
 
 
 class NudState(enum.IntFlag):
@@ -25,20 +25,3 @@ class NudState(enum.IntFlag):
     IN_TIMER = constants.NUD_IN_TIMER
     VALID = constants.NUD_VALID
     CONNECTED = constants.NUD_CONNECTED
-
-
-def parse_nud(value: int | str) -> int:
-    """Return NUD_* bits from bits or from a name as iproute2 takes it ("reachable").
-
-    Raises:
-        ValueError: no state has this name, or the bits are more than eight; the message names the field.
-    """
-    if isinstance(value, str):
-        try:
-            return int(NudState[value.upper()])
-        except KeyError:
-            known = ", ".join(state.name.lower() for state in NudState if state.name)
-            raise ValueError(f"nud: no state {value!r}; there is none, {known}") from None
-    if not 0 <= value <= 0xFF:
-        raise ValueError(f"nud: {value!r} is no state")
-    return int(value)

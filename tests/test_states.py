@@ -6,7 +6,7 @@ import pytest
 
 from neighio import NudState
 from neighio.core import constants
-from neighio.states import parse_nud
+from neighio.core.constants import parse_nud
 
 
 def test_states_have_the_kernels_bits() -> None:

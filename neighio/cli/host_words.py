@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..administration import EntryOptions
-from ..core.constants import NUD_PERMANENT
-from ..states import parse_nud
+from ..core.constants import NUD_PERMANENT, parse_nud
 from .neighbours import PROTOCOLS
 
 __all__ = [

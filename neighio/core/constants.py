@@ -94,3 +94,22 @@ IFA_F_TENTATIVE: Final = 0x40
 def nud_state_name(state: int) -> str:
     """Return a state as iproute2 prints it: the bits' names, lowest first, or nothing for NONE."""
     return " ".join(name for bit, name in NUD_NAMES.items() if state & bit)
+
+
+def parse_nud(value: int | str) -> int:
+    """Return NUD_* bits from bits or from a name as iproute2 takes it ("reachable").
+
+    Raises:
+        ValueError: no state has this name, or the bits are more than eight; the message names the field.
+    """
+    if isinstance(value, str):
+        for bit, name in NUD_NAMES.items():
+            if value.upper() == name:
+                return bit
+        if value.upper() == "NONE":
+            return NUD_NONE
+        known = ", ".join(name.lower() for name in NUD_NAMES.values())
+        raise ValueError(f"nud: no state {value!r}; there is none, {known}")
+    if not 0 <= value <= 0xFF:
+        raise ValueError(f"nud: {value!r} is no state")
+    return int(value)
