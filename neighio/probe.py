@@ -23,8 +23,10 @@ LISTENING: Final = 0.9
 class Reply(NamedTuple):
     """An answer to a solicitation.
 
-    ``round_trip`` is in seconds. ``others`` are further, different link-layer addresses that answered for
-    the same IP address: duplicates.
+    ``round_trip`` is in seconds, from the last request before the answer. An answer does not say which
+    request it answers: ``number`` says which this was, from 1, of those to this address. Above 1 it may be
+    the answer to an earlier one, and so much later. ``others`` are further, different link-layer addresses
+    that answered for the same IP address: duplicates.
     """
 
     ip: str
@@ -32,6 +34,7 @@ class Reply(NamedTuple):
     lladdr: LinkAddress
     round_trip: float
     others: tuple[LinkAddress, ...] = ()
+    number: int = 1
 
 
 async def probe(

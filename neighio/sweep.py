@@ -74,9 +74,12 @@ class Sweep:
         self._interval = interval
         self._targets: Targets | None = None
         self._asked_at: dict[bytes, float] = {}
+        # How often those were asked who were asked more than once.
+        self._numbers: dict[bytes, int] = {}
         self._answers: dict[bytes, tuple[bytes, ...]] = {}
-        # What is yielded, before anybody asks for it: address, link-layer addresses newest last, round trip.
-        self._replies: deque[tuple[bytes, tuple[bytes, ...], float]] = deque()
+        # What is yielded, before anybody asks for it: address, link-layer addresses newest last, round trip,
+        # and which request that is counted from.
+        self._replies: deque[tuple[bytes, tuple[bytes, ...], float, int]] = deque()
         self._reader: Token | None = None
         self._room = trio.Event()
         self._complete = trio.Event()
@@ -154,12 +157,12 @@ class Sweep:
         return found
 
     def _reply(self) -> Reply:
-        key, lladdrs, round_trip = self._replies.popleft()
+        key, lladdrs, round_trip, number = self._replies.popleft()
         others: tuple[LinkAddress, ...] = ()
         if len(lladdrs) > 1:
             others = tuple([bytes.__new__(LinkAddress, other) for other in lladdrs[:-1]])
         lladdr = bytes.__new__(LinkAddress, lladdrs[-1])
-        return Reply(format_ip(key), self._device.name, lladdr, round_trip, others)
+        return Reply(format_ip(key), self._device.name, lladdr, round_trip, others, number)
 
     def _forget_reader(self) -> None:
         self._reader = None
@@ -253,6 +256,8 @@ class Sweep:
         earlier = {key: asked_at[key] for key in keys if key in asked_at} if self._round > 1 else {}
         # Before they are sent: an answer may be there before the call returns.
         asked_at.update(dict.fromkeys(keys, now))
+        if self._round > 1:
+            self._numbers.update(dict.fromkeys(keys, self._round))
         refused = self._driver.ask(self._index, self._targets, keys)
         self._sent += len(keys) - refused
         if not refused:
@@ -261,6 +266,7 @@ class Sweep:
             del asked_at[key]
             if key in earlier:
                 asked_at[key] = earlier[key]
+                self._numbers[key] = self._round - 1
         return keys[-refused:]
 
     def _heard(self) -> None:
@@ -271,7 +277,7 @@ class Sweep:
             # One that the link has not taken yet may have answered somebody else.
             if lladdr not in known and key in self._asked_at:
                 self._answers[key] = known = (*known, lladdr)
-                self._replies.append((key, known, when - self._asked_at[key]))
+                self._replies.append((key, known, when - self._asked_at[key], self._numbers.get(key, 1)))
         answers.clear()
         if len(self._answers) == len(self._keys):
             self._complete.set()

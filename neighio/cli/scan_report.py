@@ -25,6 +25,8 @@ IPV6_WIDTH: Final = 24
 
 _OTHERS: Final = itemgetter(4)
 """A reply's further link-layer addresses."""
+_NUMBER: Final = itemgetter(5)
+"""Which request a reply's round trip is counted from."""
 
 
 class Unread(Exception):
@@ -112,21 +114,22 @@ class Report:
         # microseconds where "%" takes 0.22.
         if self._form == "quiet":
             columns = f"%-{self._width}s  %s"
-            lines = [columns % (ip, lladdr.hex(":")) for ip, _, lladdr, _, _ in replies]
+            lines = [columns % (ip, lladdr.hex(":")) for ip, _, lladdr, *_ in replies]
         else:
             columns = f"%-{self._width}s  %s  %9.3f ms"
             lines = [
-                columns % (ip, lladdr.hex(":"), round_trip * 1e3) for ip, _, lladdr, round_trip, _ in replies
+                columns % (ip, lladdr.hex(":"), round_trip * 1e3)
+                for ip, _, lladdr, round_trip, _, _ in replies
             ]
-            if self._vendor is not None or any(map(_OTHERS, replies)):
+            if self._vendor is not None or any(map(_OTHERS, replies)) or max(map(_NUMBER, replies)) > 1:
                 lines = [line + self._remarks(reply) for line, reply in zip(lines, replies, strict=True)]
         self._write("\n".join(lines))
 
     def _remarks(self, reply: Reply) -> str:
-        text = ""
+        text = f"  try {reply.number}" if reply.number > 1 else ""
         if self._vendor is not None:
             name = LOCAL if is_local(reply.lladdr) else self._vendor(reply.lladdr) or UNKNOWN
-            text = f"  {printable(name)}"
+            text += f"  {printable(name)}"
         if reply.others:
             others = " ".join(map(str, reply.others))
             text += f"  {self._output.paint(f'duplicate: {others} too', 'duplicate')}"
@@ -140,6 +143,7 @@ class Report:
             "device": reply.device,
             "lladdr": str(reply.lladdr),
             "round_trip_ms": round(reply.round_trip * 1e3, 3),
+            "number": reply.number,
             "local": local,
             "vendor": None if local or self._vendor is None else self._vendor(reply.lladdr),
             "others": [str(other) for other in reply.others],

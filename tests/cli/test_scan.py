@@ -18,6 +18,7 @@ from neighio.wire.icmp import ICMPV6_ECHO_REPLY, ICMPV6_ECHO_REQUEST
 
 from .scanning import (
     COMMAND,
+    ETH_P_ARP,
     HOSTS,
     QUICK,
     SECONDS,
@@ -317,3 +318,49 @@ def test_that_no_vendors_are_known_is_said_once() -> None:
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
     assert done.stderr.startswith("neighio scan: vendor: there is no list") and done.stderr.count("\n") == 1
     assert "unknown" not in done.stdout
+
+
+@in_namespace
+def test_an_answer_after_a_second_request_says_so() -> None:
+    with link() as (_, peer):
+        peer.set_link("eth0", arp=False)
+        with peer.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP)) as wire:
+            wire.bind(("eth0", ETH_P_ARP))
+            wire.settimeout(SECONDS)
+
+            def answer_the_second(*arguments: str) -> str:
+                def station() -> None:
+                    asked = 0
+                    while asked < 2:
+                        message = arp.parse(wire.recv(2048))
+                        if isinstance(message, str) or message[0] != arp.ARPOP_REQUEST:
+                            continue
+                        asked += 1
+                        if asked == 2:
+                            sha, to = (bytes.fromhex(text.replace(":", "")) for text in (THEM, US))
+                            reply = arp.build(
+                                arp.ARPOP_REPLY, message[3], sha, message[1], to, dst=to, src=sha
+                            )
+                            wire.send(reply)
+
+                thread = threading.Thread(target=station)
+                thread.start()
+                status, output, errors = scan(
+                    "198.51.100.10", "--tries", "2", "--interval", "0.5", *arguments
+                )
+                thread.join()
+                assert (status, errors) == (0, "")
+                return output
+
+            (found,) = of_kind(records(answer_the_second("--json")), "found")
+            line = answer_the_second().splitlines()[1]
+    assert found["number"] == 2
+    assert line.endswith(" ms  try 2")
+
+
+@in_namespace
+def test_an_answer_to_the_only_request_is_not_marked() -> None:
+    with link(*HOSTS[:1]):
+        _, found = scan_json(HOSTS[0], *QUICK)
+        (line,) = [line for line in scan(HOSTS[0], *QUICK)[1].splitlines() if line.startswith(HOSTS[0])]
+    assert of_kind(found, "found")[0]["number"] == 1 and line.endswith(" ms")

@@ -34,6 +34,8 @@ examples:
 
 A line for each answer, as it comes: the address, its link-layer address, the round trip; then, with --vendor,
 who made the network card, or that the address is locally administered, as virtual and random ones are.
+The round trip is counted from the last request before the answer. "try 2" says that it was the second: an
+answer does not say which request it answers, and if it was the first, it took an --interval longer.
 An address that answers from a second link-layer address has a second line, marked as a duplicate.
 -r, -t, -I, -l, -f, -q are arp-scan's letters; -t is in milliseconds, as there.
 
@@ -42,8 +44,9 @@ aiooui: pip install 'neighio[vendors]'.
 
 one JSON object a line, of these kinds (docs/schemas/scan.json):
   start    device, lladdr, networks, asked (how many addresses), own (those of this host's left out)
-  found    address, device, lladdr, round_trip_ms, local (locally administered), vendor (null: unknown, or
-           not asked for), others (further link-layer addresses that answered for it: duplicates)
+  found    address, device, lladdr, round_trip_ms, number (the request that it is counted from, from 1: above
+           1 it may have answered an earlier one), local (locally administered), vendor (null: unknown, or not
+           asked for), others (further link-layer addresses that answered for it: duplicates)
   absent   address, device: it did not answer (--absent)
   end      answered, asked, requests, seconds, rate (requests a second), duplicates, interrupted,
            error (null, or why it ends with status 2)
