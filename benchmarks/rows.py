@@ -79,7 +79,8 @@ _ROWS: Final = (
         ),
         contenders.cold,
         stage.link,
-        note="In process, over veth, one after the other; a run's figure is the median of its addresses.",
+        note="In process, over veth, one after the other; a run's figure is the median of its addresses. "
+        "IPv6 makes two entries each time, as Linux does: the address's and that of the group that is asked.",
     ),
     Row(
         "hits",

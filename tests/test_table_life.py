@@ -36,6 +36,7 @@ NEEDS_A_TABLE: list[tuple[str, Callable[[NeighbourTable], Any]]] = [
     ("append", lambda t: t.append(PEER, lladdr=OURS)),
     ("delete", lambda t: t.delete(PEER)),
     ("flush", lambda t: t.flush()),
+    ("flush_gradually", lambda t: t.flush_gradually()),
     ("set", lambda t: t.set(None, locktime=2.0)),
     ("parameters", lambda t: t.parameters()),
     ("statistics", lambda t: t.statistics()),

@@ -42,18 +42,19 @@ class Hits:
     ) -> None:
         self._clock = clock
         self._length = device.addr_len
-        self._own: Container[bytes] = device.node.own_addresses if device.answers else ()
-        self._tables = {
-            KEY_LEN[cache.family]: (cache, cache.store, table, table.shards) for cache, table in tables
-        }
+        self._own: Container[bytes] | None = device.node.own_addresses if device.answers else None
+        self._tables = {KEY_LEN[cache.family]: (cache, cache.store, table.shards) for cache, table in tables}
 
     def find(self, ip: object) -> Neighbour | None:
         """The entry of an address."""
         key = ip if type(ip) is bytes else pack_plain(ip)
-        if key is not None and (found := self._tables.get(len(key))):
-            cache, store, table, shards = found
+        if key is not None:
+            try:
+                cache, store, shards = self._tables[len(key)]
+            except KeyError:
+                return None
             row = shards[hash(key) & 0xFF].get(key)
-            if row and not table.flushed_all | table.flushed_dynamic and key not in self._own:
+            if row and not cache.flushing and (self._own is None or key not in self._own):
                 # What Neighbour(cache, row) does, without the call of __init__: a tenth of the look-up.
                 handle = _new(Neighbour)
                 handle.cache = cache
@@ -65,14 +66,17 @@ class Hits:
     def connected(self, ip: object) -> LinkAddress | None:
         """The link-layer address of an entry that is REACHABLE, NOARP or PERMANENT, which is thereby used."""
         key = ip if type(ip) is bytes else pack_plain(ip)
-        if key is not None and (found := self._tables.get(len(key))):
-            _, store, table, shards = found
+        if key is not None:
+            try:
+                cache, store, shards = self._tables[len(key)]
+            except KeyError:
+                return None
             row = shards[hash(key) & 0xFF].get(key)
             if (
                 row
                 and store.nud_state[row] & NUD_CONNECTED
-                and not table.flushed_all | table.flushed_dynamic
-                and key not in self._own
+                and not cache.flushing
+                and (self._own is None or key not in self._own)
             ):
                 store.used[row] = self._clock()
                 start = row * LLADDR_WIDTH
