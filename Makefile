@@ -4,12 +4,18 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 SOURCES := $(wildcard neighio tests examples benchmarks tools docs)
 
+# Most of the suite's time goes by waiting for the kernel's timers: more workers than cores use it.
+WORKERS := 4
+
+# The tests start hundreds of interpreters, each of which would compile all of neighio again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The environment holds this folder's name and an interpreter: it is of no use where either has gone.
 ifneq ($(shell test "`cat $(VENV)/stamp-run 2>/dev/null`" = "`pwd -P`" && $(PYTHON) -c '' 2>/dev/null && echo good),good)
 STALE := stale
 endif
 
-.PHONY: help demo test parity mutants walk bench check lint typing door docs wheel clean stale
+.PHONY: help demo test parity mutants walk bench ci check lint typing door docs wheel clean stale
 .DEFAULT_GOAL := help
 
 help:
@@ -19,12 +25,13 @@ help:
 	@echo 'make mutants  break the core in small ways; the scenarios must notice each (two minutes)'
 	@echo 'make walk     do the same by chance on this kernel and on the engine; STEPS=100000 SEED=name'
 	@echo 'make bench    measure beside peers and floors (half an hour); writes docs/benchmarks.md; ROW=name for one row'
+	@echo 'make ci       make check and make test, without doing twice what is in both'
 	@echo 'make check    everything below, in this order'
 	@echo '  make lint     ruff (check and format), flake8-async'
 	@echo '  make typing   mypy --strict, pyright --verifytypes'
 	@echo '  make door     layers, what importing brings in, README code, packaging'
 	@echo '  make docs     the documentation, in docs/_build/html; warnings are errors'
-	@echo '  make wheel    the tests, against the built wheel'
+	@echo '  make wheel    the built wheel: that it is whole and runs'
 	@echo 'make clean    remove the environment, caches and everything built'
 
 $(VENV)/stamp-run: pyproject.toml tools/setup $(STALE)
@@ -46,9 +53,10 @@ demo: $(VENV)/stamp-run
 	@echo 'demo: neighbours on a private network'
 	@$(PYTHON) -m neighio demo
 
+# A few tests are done before four workers have started.
 test: $(VENV)/stamp-test
-	@echo 'test: the whole suite'
-	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+	@echo 'test: $(or $(PYTEST_ARGS),the whole suite)'
+	@$(PYTHON) -m pytest $(or $(PYTEST_ARGS),--numprocesses=$(WORKERS) --dist=worksteal)
 
 parity: $(VENV)/stamp-run
 	@echo 'parity: the kernel as oracle'
@@ -69,14 +77,22 @@ bench: $(VENV)/stamp-bench
 check: lint typing door docs wheel
 	@echo 'check: all passed'
 
+# The tests of door are in the suite.
+ci: lint typing docs wheel test
+	@echo 'ci: all passed'
+
 # A public coroutine must checkpoint on every return (910, 911) and never loop without one (913); tests need not.
 # Tests also catch what they judge (103) and close what a task of theirs still reads (111).
+# Each file takes flake8-async a second or so: those that say none of these words can break none of its rules.
+ASYNC := xargs grep -lwE 'async|await|trio|anyio|asyncio|BaseException'
+FLAKE8_ASYNC := xargs -n 8 -P $(WORKERS) $(PYTHON) -m flake8_async
+
 lint: $(VENV)/stamp-dev
 	@echo 'lint: ruff, flake8-async'
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m flake8_async --enable=ASYNC,ASYNC900,ASYNC910,ASYNC911,ASYNC913 --startable-in-context-manager=add_address,answer_echo,detect,serve `find neighio $(wildcard examples) -name '*.py'`
-	@$(PYTHON) -m flake8_async --enable=ASYNC,ASYNC900 --disable=ASYNC103,ASYNC111,ASYNC910,ASYNC911,ASYNC912,ASYNC913,ASYNC114 `find $(filter-out neighio examples,$(SOURCES)) -name '*.py'`
+	@find neighio $(wildcard examples) -name '*.py' | $(ASYNC) | $(FLAKE8_ASYNC) --enable=ASYNC,ASYNC900,ASYNC910,ASYNC911,ASYNC913 --startable-in-context-manager=add_address,answer_echo,detect,serve
+	@find $(filter-out neighio examples,$(SOURCES)) -name '*.py' | $(ASYNC) | $(FLAKE8_ASYNC) --enable=ASYNC,ASYNC900 --disable=ASYNC103,ASYNC111,ASYNC910,ASYNC911,ASYNC912,ASYNC913,ASYNC114
 
 typing: $(VENV)/stamp-dev
 	@echo 'typing: mypy, pyright'
@@ -92,7 +108,7 @@ docs: $(VENV)/stamp-dev
 	@$(PYTHON) -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --fresh-env -b html -d docs/_build/doctrees docs docs/_build/html
 
 wheel: $(VENV)/stamp-wheel
-	@echo 'wheel: the tests against the built wheel'
+	@echo 'wheel: the built wheel, away from the checkout'
 	@sh tools/check-wheel
 
 clean:
