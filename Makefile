@@ -55,7 +55,7 @@ demo: $(VENV)/stamp-run
 
 # A few tests are done before four workers have started.
 test: $(VENV)/stamp-test
-	@echo 'test: $(or $(PYTEST_ARGS),the whole suite)'
+	@echo 'test: $(if $(PYTEST_ARGS),as asked,the whole suite)'
 	@$(PYTHON) -m pytest $(or $(PYTEST_ARGS),--numprocesses=$(WORKERS) --dist=worksteal)
 
 parity: $(VENV)/stamp-run
