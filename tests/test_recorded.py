@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from neighio.cli import build_parser
+from neighio.cli import _COMMANDS, build_parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "commands"
@@ -36,7 +36,9 @@ def load() -> ModuleType:
     return module
 
 
-SESSIONS = load().SESSIONS
+TOOL_MODULE = load()
+SESSIONS = TOOL_MODULE.SESSIONS
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def commands(line: str) -> Iterator[list[str]]:
@@ -84,6 +86,36 @@ def test_every_record_is_of_a_session_and_shown_on_a_page() -> None:
     assert sorted(names) == sorted(path.stem for path in PAGES.glob("*.txt"))
     pages = "".join(path.read_text(encoding="utf-8") for path in PAGES.glob("*.rst"))
     assert [name for name in names if f".. literalinclude:: {name}.txt\n" not in pages] == []
+
+
+def test_readme_shows_what_was_recorded_and_nothing_else_behind_a_prompt() -> None:
+    assert TOOL_MODULE.renew(README) == README
+    shown = [found["text"] for found in TOOL_MODULE.SHOWN.finditer(README)]
+    assert README.count("<!-- recorded:") == len(shown)
+    assert README.count("\n$ ") == sum(f"\n{text}".count("\n$ ") for text in shown) > 0
+
+
+def test_readme_shows_every_command() -> None:
+    shown = "".join(found["text"] for found in TOOL_MODULE.SHOWN.finditer(README))
+    typed = [line.removeprefix("$ ") for line in shown.splitlines() if line.startswith("$ ")]
+    assert {arguments[0] for line in typed for arguments in commands(line)} == set(_COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "wanted", ["resolve", "resolve 0", "resolve 99", "resolve 1 0-2", "resolve 1 2-1", "resolve 1 1-99"]
+)
+def test_a_piece_that_there_is_not_is_refused(wanted: str) -> None:
+    with pytest.raises(ValueError, match=wanted):
+        TOOL_MODULE.piece(wanted)
+
+
+def test_of_a_piece_lines_are_left_out_visibly() -> None:
+    typed, *printed = TOOL_MODULE.piece("demo 1").splitlines()
+    some = TOOL_MODULE.piece(f"demo 1 2-{len(printed) - 1}").splitlines()
+    assert some == [typed, "...", *printed[1:-1], "..."]
+    page = "a\n<!-- recorded: demo 1; top 1 1-1 -->\n```text\nold\n```\nb\n"
+    first, second = TOOL_MODULE.piece("demo 1"), TOOL_MODULE.piece("top 1 1-1")
+    assert TOOL_MODULE.renew(page) == page.replace("old\n", f"{first}\n{second}")
 
 
 def test_every_command_has_a_page_with_its_help() -> None:

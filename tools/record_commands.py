@@ -1,6 +1,15 @@
 #!/usr/bin/env python3
 """Run the commands that the documentation shows, and keep what they print: docs/commands/NAME.txt.
 
+README shows pieces of them, each behind a comment that says which; they are put there anew every time::
+
+    <!-- recorded: resolve 1; top 1 1-8 -->
+    ```text
+    ```
+
+are what was typed first in the session "resolve", with what it printed, and the same of "top" without what it
+printed behind its eighth line.
+
 ``python tools/record_commands.py`` records every session, with names these. Each has a network namespace of
 its own, as README's programs have: eth0 is 198.51.100.1/24, 2001:db8::1/64 and fe80::1/64, and its link-layer
 address is 02:00:00:00:00:01; at its other end the kernel has .7, ::7 and 02:00:00:00:00:07. It needs Linux
@@ -13,12 +22,14 @@ show it on the command's page, docs/commands/COMMAND.rst::
        :language: console
 
 tests/test_recorded.py holds that each session was recorded, as it stands here; that each command in it is
-still one that ``neighio`` takes; and that some page shows it. What the commands print is not compared.
+still one that ``neighio`` takes; that some page shows it; and that README has what was recorded, of every
+command. What the commands print is not compared.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -33,7 +44,15 @@ from typing import Final
 
 from neighio.testing import Here, Peer, connect, enter_command
 
-RECORDS: Final = Path(__file__).parents[1] / "docs" / "commands"
+ROOT: Final = Path(__file__).parents[1]
+RECORDS: Final = ROOT / "docs" / "commands"
+README: Final = ROOT / "README.md"
+
+SHOWN: Final = re.compile(
+    r"(?P<head>^<!-- recorded: (?P<pieces>[^>\n]+) -->\n```text\n)(?P<text>.*?)(?P<end>^```$)",
+    re.MULTILINE | re.DOTALL,
+)
+PIECE: Final = re.compile(r"(?P<name>[a-z-]+) (?P<number>\d+)(?: (?P<first>\d+)-(?P<last>\d+))?")
 
 SETTLE_SECONDS: Final = 1.5
 """Between the start of what goes on and what happens meanwhile, and between that and Ctrl-C."""
@@ -77,8 +96,7 @@ class Session:
 def _inhabit(here: Here, peer: Peer) -> None:
     """Have more than one address at the other end, and a network card of a vendor's."""
     peer.set_link("eth0", lladdr="00:00:0c:00:00:07")
-    for host in (20, 21, 40):
-        peer.add_address("eth0", f"198.51.100.{host}/24")
+    peer.add_address("eth0", "198.51.100.40/24")
 
 
 def _take_over(here: Here, _: Peer) -> None:
@@ -198,7 +216,7 @@ SESSIONS: Final = (
         ("neighio top --kernel --once --json -4",),
         before=("echo > /dev/udp/198.51.100.7/9",),
     ),
-    Session("completion", ("neighio completion bash | head -3",)),
+    Session("completion", ("neighio completion bash | grep 'complete -'",)),
     Session(
         "watch",
         (
@@ -302,7 +320,41 @@ def main(names: list[str]) -> int:
         if not names or session.name in names:
             print(session.name)
             subprocess.run([*enter_command(), sys.executable, __file__, "--inside", session.name], check=True)
+    README.write_text(renew(README.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
+
+
+def renew(page: str) -> str:
+    """Return a page with what it shows of the sessions as it was recorded."""
+    return SHOWN.sub(lambda found: f"{found['head']}{pieces(found['pieces'])}{found['end']}", page)
+
+
+def pieces(wanted: str) -> str:
+    """Return pieces of records, as a page asks for them, with a blank line between two.
+
+    Raises:
+        ValueError: there is no such piece.
+        OSError: there is no such record.
+    """
+    return "\n".join(piece(one) for one in wanted.split("; "))
+
+
+def piece(wanted: str) -> str:
+    """Return one piece: "NAME NUMBER" or "NAME NUMBER FIRST-LAST", lines of what was printed, from 1."""
+    found = PIECE.fullmatch(wanted)
+    if found is None:
+        raise ValueError(f"{wanted!r} is no piece of a session")
+    record = (RECORDS / f"{found['name']}.txt").read_text(encoding="utf-8")
+    all_pieces = re.split(r"^(?=\$ )", record, flags=re.MULTILINE)[1:]
+    if not 1 <= int(found["number"]) <= len(all_pieces):
+        raise ValueError(f"{wanted}: there are {len(all_pieces)} pieces")
+    typed, *printed = all_pieces[int(found["number"]) - 1].splitlines()
+    first, last = int(found["first"] or 1), int(found["last"] or len(printed))
+    if not 1 <= first <= last <= len(printed):
+        raise ValueError(f"{wanted}: {len(printed)} lines were printed")
+    cut = ["..."]
+    lines = [typed, *cut * (first > 1), *printed[first - 1 : last], *cut * (last < len(printed))]
+    return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
 def record(session: Session) -> None:
