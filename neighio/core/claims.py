@@ -308,7 +308,7 @@ class Claims:
         self._services.outputs.append(Claimed(device, ip))
         if detected and is_link_local(ip):
             # What was reported before came from nowhere.
-            self._services.listener.begin(device)
+            self._services.listener.have_source(device)
         if len(ip) == 4:
             if claim.transmits:
                 self.announcer.announce(device, ip, count=ANNOUNCE_NUM, interval=ANNOUNCE_INTERVAL)

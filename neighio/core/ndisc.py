@@ -234,13 +234,18 @@ class Ndisc(NeighbourProtocol):
         return self._redirected(table, message)
 
     def _other(self, device: Device, frame: bytes) -> str | None:
-        """What a host receives beside Neighbour Discovery: queries for its groups, and packets for above."""
+        """What a host receives beside Neighbour Discovery: what is said of its groups, and packets for
+        above."""
         services = self.cache.services
-        query = mld.parse(frame)
-        if isinstance(query, mld.Query):
-            services.listener.query(device, query)
+        found = mld.parse(frame)
+        if isinstance(found, mld.Query):
+            services.listener.query(device, found)
             return None
-        return upper.deliver_ipv6(services, device, frame) if query == mld.DROP_NOT_MLD_QUERY else query
+        if isinstance(found, mld.Heard):
+            if is_group(frame):
+                services.listener.hear(device, found.group)
+            return None
+        return upper.deliver_ipv6(services, device, frame) if found == mld.DROP_NOT_MLD_QUERY else found
 
     def _misdirected(self, device: Device, message: wire.Fields, to_us: bool) -> str | None:
         """Why a message is not for this node by its destination, if it is not."""

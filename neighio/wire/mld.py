@@ -1,4 +1,4 @@
-"""Multicast Listener Discovery as a listener speaks it: queries of both versions, reports of the second.
+"""Multicast Listener Discovery as a listener speaks it: queries and reports of both versions.
 
 Switches that snoop forward a group, a solicited-node group too, only to where a listener reported it.
 """
@@ -13,6 +13,7 @@ from . import ipv6
 from .ethernet import ETH_HLEN
 from .ipv6 import (
     ALL_MLDV2_ROUTERS,
+    ALL_ROUTERS,
     DROP_ICMPV6_CHECKSUM,
     FRAME_DROP_REASONS,
     IPPROTO_HOPOPTS,
@@ -33,16 +34,22 @@ __all__ = [
     "DROP_MLD_SOURCE",
     "DROP_NOT_MLD_QUERY",
     "DROP_REASONS",
+    "MLD_LISTENER_DONE",
     "MLD_LISTENER_QUERY",
+    "MLD_LISTENER_REPORT",
     "MLD_V2_LISTENER_REPORT",
     "MODE_IS_EXCLUDE",
     "MODE_IS_INCLUDE",
+    "Heard",
     "Query",
+    "build_old_report",
     "build_report",
     "parse",
 ]
 
 MLD_LISTENER_QUERY: Final = 130
+MLD_LISTENER_REPORT: Final = 131
+MLD_LISTENER_DONE: Final = 132
 MLD_V2_LISTENER_REPORT: Final = 143
 
 MODE_IS_INCLUDE: Final = 1
@@ -56,13 +63,13 @@ CHANGE_TO_EXCLUDE: Final = 4
 """Without sources: the group is joined."""
 
 DROP_NOT_MLD_QUERY: Final = "not_mld_query"
-"""The packet is no ICMPv6 message of type 130."""
+"""The packet is no ICMPv6 message of type 130 or 131."""
 
 DROP_MLD_LENGTH: Final = "mld_length"
-"""The message is shorter than 24 octets, between 24 and 28, or shorter than its sources."""
+"""The report is shorter than 24 octets. The query is, is between 24 and 28, or shorter than its sources."""
 
 DROP_MLD_SOURCE: Final = "mld_source"
-"""The source of the query is not link-local."""
+"""The source of the query is not link-local; that of the report is neither that nor ::."""
 
 DROP_MLD_HOP_LIMIT: Final = "mld_hop_limit"
 """The hop limit is not 1."""
@@ -114,17 +121,29 @@ class Query(NamedTuple):
     """The sources of the group that are asked for, none for the group itself. Version 1 has none."""
 
 
-def parse(frame: bytes) -> Query | str:
-    """Return the query in a whole Ethernet frame, or the one of :data:`DROP_REASONS` that refuses it.
+class Heard(NamedTuple):
+    """Another listener's report of version 1: somebody listens to the group."""
+
+    src: bytes
+    dst: bytes
+    group: bytes
+
+
+def parse(frame: bytes) -> Query | Heard | str:
+    """Return the query, or another's report of version 1, in a whole Ethernet frame, or the one of
+    :data:`DROP_REASONS` that refuses it.
 
     Never raises, whatever the octets are. Octets after the packet are padding and are ignored.
 
-    The tests are those of RFC 3810, sections 6.2 and 8.1, as the kernel's ``__mld_query_work`` has them.
+    The tests are those of RFC 3810, sections 6.2 and 8.1, as the kernel's ``__mld_query_work`` and
+    ``__mld_report_work`` have them.
     """
     packet = ipv6.parse_frame(frame)
     if isinstance(packet, str):
         return packet
     src, dst, hop_limit, protocol, _, message = packet
+    if protocol == IPPROTO_ICMPV6 and message[:1] == bytes((MLD_LISTENER_REPORT,)):
+        return _parse_report(src, dst, message)
     if protocol != IPPROTO_ICMPV6 or message[:1] != bytes((MLD_LISTENER_QUERY,)):
         return DROP_NOT_MLD_QUERY
     code = int.from_bytes(message[4:6], "big")
@@ -150,6 +169,16 @@ def parse(frame: bytes) -> Query | str:
         return DROP_MLD_GROUP
     sources = tuple(message[at : at + 16] for at in range(_V2_SIZE, _V2_SIZE + sources_size, 16))
     return Query(src, dst, version, group, max_response_ms / 1000, sources)
+
+
+def _parse_report(src: bytes, dst: bytes, message: bytes) -> Heard | str:
+    if len(message) < _V1_SIZE:
+        return DROP_MLD_LENGTH
+    if ipv6.checksum(src, dst, IPPROTO_ICMPV6, message):
+        return DROP_ICMPV6_CHECKSUM
+    if src != UNSPECIFIED and not is_link_local(src):
+        return DROP_MLD_SOURCE
+    return Heard(src, dst, message[8:24])
 
 
 def _max_response_ms(code: int) -> int:
@@ -181,7 +210,19 @@ def build_report(src: bytes, records: Sequence[tuple[int, bytes]]) -> bytes:
     """
     body = bytes(2) + len(records).to_bytes(2, "big")
     body += b"".join(_RECORD.pack(kind, 0, 0, group) for kind, group in records)
-    head = bytes((MLD_V2_LISTENER_REPORT, 0))
-    value = ipv6.checksum(src, ALL_MLDV2_ROUTERS, IPPROTO_ICMPV6, head + bytes(2) + body)
+    return _build(src, ALL_MLDV2_ROUTERS, MLD_V2_LISTENER_REPORT, body)
+
+
+def build_old_report(src: bytes, group: bytes, *, done: bool = False) -> bytes:
+    """Return the IPv6 packet of a version 1 report, to the group itself, or with ``done`` of the message that
+    it is listened to no longer, to all routers (RFC 2710 3). See :func:`build_report`."""
+    dst, kind = (ALL_ROUTERS, MLD_LISTENER_DONE) if done else (group, MLD_LISTENER_REPORT)
+    return _build(src, dst, kind, bytes(4) + group)
+
+
+def _build(src: bytes, dst: bytes, kind: int, body: bytes) -> bytes:
+    """A message behind a router alert, of which ``body`` is what follows the checksum."""
+    head = bytes((kind, 0))
+    value = ipv6.checksum(src, dst, IPPROTO_ICMPV6, head + bytes(2) + body)
     payload = _HOP_BY_HOP + head + value.to_bytes(2, "big") + body
-    return ipv6.build(src, ALL_MLDV2_ROUTERS, payload, next_header=IPPROTO_HOPOPTS, hop_limit=1)
+    return ipv6.build(src, dst, payload, next_header=IPPROTO_HOPOPTS, hop_limit=1)

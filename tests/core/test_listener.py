@@ -62,11 +62,12 @@ def quiet(*addresses: str) -> Simulation:
     return sim
 
 
-def query(of: str = "::", *, within: float = 4.0, dst: str = ALL_NODES) -> bytes:
-    body = round(within * 1000).to_bytes(2, "big") + bytes(2) + packed(of)
-    draft = Draft(
-        130, body, packed(ROUTER), packed(dst), bytes(4), hop_limit=1, extensions=((0, ROUTER_ALERT),)
-    )
+def query(of: str = "::", *, within: float = 4.0, dst: str = ALL_NODES, version: int = 2) -> bytes:
+    # Above what 15 bits hold it is a floating-point number: 100 s.
+    code = round(within * 1000) if within < 32.768 else 0x986A
+    body = code.to_bytes(2, "big") + bytes(2) + packed(of)
+    rest = bytes(4) if version == 2 else b""
+    draft = Draft(130, body, packed(ROUTER), packed(dst), rest, hop_limit=1, extensions=((0, ROUTER_ALERT),))
     return ipv6_multicast_lladdr(packed(dst)) + LinkAddress(PEER) + draft.frame[12:]
 
 
@@ -276,3 +277,201 @@ def test_a_report_makes_an_entry_of_the_group_that_it_goes_to() -> None:
     made = sim.neighbour("ff02::16")
 
     assert made is not None and str(made.lladdr) == TO_ROUTERS
+
+
+# -- version 1 (RFC 3810 8, RFC 2710)
+
+SOLICITED = sorted(LISTENED)
+
+
+class Old(NamedTuple):
+    time: float
+    """Seconds from the beginning."""
+    kind: int
+    """131: somebody listens to the group. 132: nobody does any more."""
+    group: str
+
+
+def old_reports(sim: Simulation) -> list[Old]:
+    """What was said in version 1 since the last call."""
+    found = []
+    frames = [output.frame for output in sim.outputs if isinstance(output, Transmit)]
+    times = [time for time, text in sim.log if text.startswith("frame to ")]
+    for time, frame in zip(times, frames, strict=True):
+        message = frame[14 + 48 :]
+        if frame[20] == 0 and message[0] in (131, 132):
+            group = message[8:24]
+            to = group if message[0] == 131 else packed("ff02::2")
+            assert (frame[38:54], frame[:6]) == (to, ipv6_multicast_lladdr(to))
+            assert format_ip(frame[22:38]) == US_LOCAL
+            found.append(Old(round(time - BEGIN, 3), message[0], format_ip(group)))
+    sim.lines()
+    return found
+
+
+def old(*addresses: str, draw: float = 0.25) -> Simulation:
+    """A host that has answered a query of version 1."""
+    sim = quiet(*addresses)
+    hear(sim, query(version=1, within=1.0))
+    sim.run(10.0)
+    sim.lines()
+    draws(sim, draw)
+    return sim
+
+
+def heard(of: str, source: str = HOST) -> bytes:
+    """Another listener's report."""
+    draft = Draft(
+        131, bytes(4) + packed(of), packed(source), packed(of), hop_limit=1, extensions=((0, ROUTER_ALERT),)
+    )
+    return ipv6_multicast_lladdr(packed(of)) + LinkAddress(PEER) + draft.frame[12:]
+
+
+@pytest.mark.parametrize("of", ["::", group(US)])
+@pytest.mark.parametrize("within", [4.0, 1.0])
+def test_a_query_of_version_1_is_answered_in_it_for_each_group_at_a_random_time(
+    of: str, within: float
+) -> None:
+    sim = quiet()
+    begin = sim.now - BEGIN
+    hear(sim, query(of, within=within, version=1))
+    sim.run(60.0)
+
+    groups = SOLICITED if of == "::" else [of]
+    assert sorted(old_reports(sim)) == [Old(begin + within / 4, 131, one) for one in groups]
+
+
+def test_what_is_to_be_answered_earlier_anyway_is_not_put_off() -> None:
+    sim = quiet()
+    begin = sim.now - BEGIN
+    hear(sim, query(within=4.0, version=1))
+    sim.run(0.5)
+    hear(sim, query(within=4.0, version=1))
+    hear(sim, query(group(US), within=0.4, version=1))
+    sim.run(60.0)
+
+    assert sorted(old_reports(sim)) == sorted(
+        [Old(begin + 0.6, 131, group(US)), Old(begin + 1.0, 131, group(US_LOCAL))]
+    )
+
+
+def test_then_changes_are_told_in_version_1() -> None:
+    sim = old()
+    begin = sim.now - BEGIN
+    sim.add_address("va", "2001:db8::42/64")
+    sim.run(9.0)
+    sim.remove_address("va", "2001:db8::42/64")
+    sim.run(60.0)
+
+    joined = group("2001:db8::42")
+    assert old_reports(sim) == [
+        Old(begin, 131, joined),
+        Old(begin + 2.5, 131, joined),
+        Old(begin + 9.0, 132, joined),
+    ]
+
+
+def test_a_group_that_is_left_before_its_time_is_reported_no_more() -> None:
+    sim = old()
+    sim.add_address("va", "2001:db8::42/64")
+    sim.run(0.1)
+    sim.remove_address("va", "2001:db8::42/64")
+    sim.run(60.0)
+
+    assert [one.kind for one in old_reports(sim)] == [131, 132]
+
+
+def test_then_a_query_of_version_2_is_answered_in_version_1_too() -> None:
+    sim = old()
+    begin = sim.now - BEGIN
+    hear(sim, query(within=100.0))
+    sim.run(100.0)
+
+    # No longer than version 1 can say.
+    assert sorted(old_reports(sim)) == [Old(round(begin + 32.767 / 4, 3), 131, one) for one in SOLICITED]
+
+
+def test_what_waited_to_be_said_in_version_2_is_not_said_but_asked_for() -> None:
+    sim = quiet()
+    sim.add_address("va", "2001:db8::42/64")
+    hear(sim, query(within=8.0))
+    hear(sim, query(within=1.0, version=1))
+    sim.run(60.0)
+
+    assert {one.group for one in old_reports(sim)} == {*SOLICITED, group("2001:db8::42")}
+    assert reports(sim) == []
+
+
+@pytest.mark.parametrize("source", ["fe80::7", "::"])
+def test_what_another_has_reported_is_not_reported_and_left_in_silence(source: str) -> None:
+    sim = quiet()
+    hear(sim, query(within=4.0, version=1))
+    hear(sim, heard(group(US), source))
+    sim.run(60.0)
+    assert [one.group for one in old_reports(sim)] == [group(US_LOCAL)]
+
+    sim.remove_address("va", f"{US}/64")
+    sim.run(60.0)
+    assert old_reports(sim) == []
+
+
+def test_a_report_that_was_sent_to_us_alone_is_not_heeded() -> None:
+    sim = quiet()
+    hear(sim, query(group(US), version=1))
+    hear(sim, LinkAddress(OWN) + heard(group(US))[6:])
+    sim.run(60.0)
+
+    assert [one.group for one in old_reports(sim)] == [group(US)]
+
+
+def test_version_2_is_spoken_again_when_version_1_was_not_heard_for_260_seconds() -> None:
+    sim = quiet()
+    hear(sim, query(version=1))
+    sim.run(100.0)
+    hear(sim, query(group(US), version=1))
+    sim.run(259.0)
+    sim.lines()
+    sim.add_address("va", "2001:db8::42/64")
+    sim.run(1.5)
+    assert [one.kind for one in old_reports(sim)] == [131]
+    sim.remove_address("va", "2001:db8::42/64")
+    sim.run(60.0)
+    assert [one.records for one in reports(sim)] == [{group("2001:db8::42"): LEFT}] * 2
+    hear(sim, query())
+    sim.run(60.0)
+    assert [one.records for one in reports(sim)] == [dict.fromkeys(LISTENED, LISTENS)]
+
+
+@pytest.mark.parametrize("what", ["down", "carrier"])
+def test_version_2_is_spoken_again_when_the_link_may_be_another(what: str) -> None:
+    sim = old()
+    if what == "down":
+        link(sim).set_down()
+        link(sim).set_up()
+    else:
+        link(sim).set_carrier(False)
+        link(sim).set_carrier(True)
+    sim.run(60.0)
+
+    assert [one.records for one in reports(sim)] == [dict.fromkeys(LISTENED, JOINED)] * 2
+
+
+def test_a_link_local_address_that_is_new_has_nothing_reported_again_in_version_1() -> None:
+    sim = host()
+    sim.run(10.0)
+    hear(sim, query(version=1))
+    sim.run(60.0)
+    sim.lines()
+    sim.claim("va", f"{US_LOCAL}/64")
+    sim.run(60.0)
+
+    assert [text for _, text in sim.log if TO_ROUTERS in text] == []
+
+
+def test_where_ipv6_is_disabled_nothing_is_said_in_version_1() -> None:
+    sim = quiet()
+    hear(sim, query(version=1))
+    sim.set("va", 6, disable_ipv6=1)
+    sim.run(60.0)
+
+    assert old_reports(sim) == []

@@ -17,7 +17,9 @@ from neighio.address import format_ip
 from neighio.core.constants import IFA_F_TENTATIVE, NTF_PROXY, NUD_PERMANENT
 from neighio.kernel import requests
 from neighio.testing import Here, Namespace, Segment, in_namespace
-from neighio.wire import arp, ndisc, udp
+from neighio.wire import arp, ipv6, mld, ndisc, udp
+from neighio.wire.ethernet import ipv6_multicast_lladdr
+from tests.wire.drafts import ALL_NODES, ROUTER_ALERT, Draft
 
 from .stations import (
     KERNELS,
@@ -226,6 +228,30 @@ async def test_a_kernel_that_takes_our_address_without_asking_is_a_conflict() ->
                             told.add((event.ip, str(event.lladdr), event.action))
             assert told == {(OURS4, KERNELS, "ceased"), (OURS6, KERNELS, "reported")}
             assert device.addresses == (OWN[1],)
+
+
+# -- multicast listening
+
+
+@in_namespace
+async def test_who_asks_in_version_1_who_listens_is_answered_in_it() -> None:
+    body = (1).to_bytes(2, "big") + bytes(18)
+    query = Draft(130, body, packed(THEIR_LOCAL), ALL_NODES, hop_limit=1, extensions=((0, ROUTER_ALERT),))
+    report = mld.build_old_report(packed(OUR_LOCAL), ipv6.solicited_node(packed(OURS6)))
+    with kernel() as peer, peer.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+        wire.bind(("vb", ETH_P_IPV6))
+        wire.setblocking(False)
+        async with neighio.open_table(host(*OWN)):
+            wire.send(ipv6_multicast_lladdr(ALL_NODES) + query.frame[6:])
+
+            def answered() -> bool:
+                with suppress(BlockingIOError):
+                    while wire.recv(2048)[14:] != report:
+                        pass
+                    return True
+                return False
+
+            await until(answered)
 
 
 # -- announcements

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet6 import (
     ICMPv6MLDMultAddrRec,
+    ICMPv6MLDone,
     ICMPv6MLQuery,
     ICMPv6MLQuery2,
+    ICMPv6MLReport,
     ICMPv6MLReport2,
     IPv6,
     IPv6ExtHdrHopByHop,
@@ -66,7 +68,7 @@ BREAKS: list[tuple[str, dict[str, Any]]] = [
     ("ipv6_option", {"extensions": ((HOPOPTS, extension(b"\x5e\x04" + bytes(4))),)}),
     ("ipv6_routing_header", {"extensions": (*ALERT, (ROUTING, routing(0, 1)))}),
     ("ipv6_fragment", {"extensions": (*ALERT, (FRAGMENT, fragment(1)))}),
-    *(("not_mld_query", {"kind": kind}) for kind in (0, 128, 131, 132, 135, 143)),
+    *(("not_mld_query", {"kind": kind}) for kind in (0, 128, 132, 135, 143)),
     ("not_mld_query", {"protocol": 17}),
     ("not_mld_query", {"kept": 0}),
     *(("mld_length", {"kept": kept}) for kept in (1, 4, 8, 23)),
@@ -216,9 +218,49 @@ def test_a_report_is_the_one_that_scapy_builds(src: bytes, records: list[tuple[i
 def test_a_report_is_an_icmpv6_message_behind_router_alert() -> None:
     packet = mld.build_report(PEER_IP, [(mld.CHANGE_TO_EXCLUDE, OUR_GROUP)])
 
-    src, dst, hop_limit, protocol, fragmented, message = ipv6.parse(packet)
+    found = ipv6.parse(packet)
+    assert not isinstance(found, str)
+    src, dst, hop_limit, protocol, fragmented, message = found
     assert (src, dst, hop_limit, protocol, fragmented) == (PEER_IP, ip("ff02::16"), 1, 58, False)
     assert packet[40:48] == bytes.fromhex("3a00 0502 0000 0100")
     assert (
         message == Draft(143, bytes.fromhex("0000 0001 04 00 0000") + OUR_GROUP, dst=ip("ff02::16")).message
     )
+
+
+# -- version 1
+
+REPORT = Draft(131, bytes(4) + OUR_GROUP, dst=OUR_GROUP, hop_limit=1, extensions=ALERT)
+REPORT_BREAKS: list[tuple[str, dict[str, Any]]] = [
+    ("mld_length", {"kept": 23}),
+    ("icmpv6_checksum", {"checksum_off_by": 1}),
+    ("mld_source", {"src": GLOBAL_IP}),
+]
+
+
+@pytest.mark.parametrize("change", [{}, {"src": UNSPECIFIED}, {"extensions": ()}, {"padding": PADDING}])
+def test_anothers_report_of_version_1_gives_its_fields(change: dict[str, Any]) -> None:
+    """Of the hop limit and the router alert the kernel asks nothing."""
+    found = mld.parse(REPORT.but(**change).frame)
+
+    assert found == mld.Heard(change.get("src", PEER_IP), OUR_GROUP, OUR_GROUP)
+
+
+@pytest.mark.parametrize(("reason", "change"), REPORT_BREAKS)
+def test_a_report_of_version_1_that_breaks_one_rule_is_refused_for_it(
+    reason: str, change: dict[str, Any]
+) -> None:
+    assert mld.parse(REPORT.but(**change).frame) == reason
+
+
+@given(st.sampled_from([PEER_IP, UNSPECIFIED]), st.binary(min_size=15, max_size=15))
+def test_version_1_is_built_as_by_scapy(src: bytes, tail: bytes) -> None:
+    group = b"\xff" + tail
+    text = str(ipaddress.IPv6Address(group))
+    for done, dst, message in (
+        (False, text, ICMPv6MLReport(mladdr=text)),
+        (True, "ff02::2", ICMPv6MLDone(mladdr=text)),
+    ):
+        header = IPv6(src=str(ipaddress.IPv6Address(src)), dst=dst, hlim=1)
+        header /= IPv6ExtHdrHopByHop(options=[RouterAlert(), PadN()])
+        assert mld.build_old_report(src, group, done=done) == bytes(header / message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ import pytest
 from neighio.testing.isolation import require_namespaces, wrong_release
 from neighio.testing.namespace import Peer, connect
 from neighio.wire import mld
-from neighio.wire.ethernet import ETH_P_IPV6
+from neighio.wire.ethernet import ETH_P_IPV6, ipv6_multicast_lladdr
 
-from .drafts import OUR_IP, OUR_MAC, PEER_MAC, Draft, ip
-from .test_mld import ALERT, BREAKS, QUERIES
+from .drafts import OUR_GROUP, OUR_IP, OUR_MAC, PEER_MAC, Draft, ip
+from .test_mld import ALERT, BREAKS, QUERIES, REPORT, REPORT_BREAKS, V1
 
 # In /proc/net/igmp6: somebody waits until it is time to report the group.
 TIMER_RUNNING = 0x01
@@ -109,3 +110,59 @@ def test_the_kernel_reports_a_group_that_it_joins_as_we_do(here: Peer) -> None:
     records = [(packet[at], packet[at + 4 : at + 20]) for at in range(56, len(packet), 20)]
     assert (mld.CHANGE_TO_EXCLUDE, group) in records
     assert packet == mld.build_report(OUR_IP, records)
+
+
+def report(group: bytes, **change: Any) -> bytes:
+    """Another listener's report of version 1, to the group."""
+    frame = REPORT.but(body=bytes(4) + group, dst=group, **change).frame
+    return ipv6_multicast_lladdr(group) + frame[6:]
+
+
+def test_after_a_query_of_version_1_the_kernel_says_what_we_do_and_heeds_the_reports_that_we_take(
+    here: Peer,
+) -> None:
+    here.sysctl("net/ipv6/conf/va/mldv1_unsolicited_report_interval", 60000)
+    # The last one is heeded when all were looked at.
+    changes: list[dict[str, Any]] = [*(change for _, change in REPORT_BREAKS), {}]
+    groups = [ip(f"ff02::7:{number:x}") for number in range(1, len(changes) + 1)]
+    index = here.link("va").index
+    with (
+        here.socket(socket.AF_INET6, socket.SOCK_DGRAM) as listener,
+        here.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IPV6)) as wire,
+    ):
+        wire.bind(("vb", ETH_P_IPV6))
+        wire.settimeout(20)
+
+        def wait_for(packet: bytes) -> None:
+            while wire.recv(2048)[14:] != packet:
+                pass
+
+        def change(group: bytes, option: int, answer: bytes) -> None:
+            listener.setsockopt(socket.IPPROTO_IPV6, option, group + index.to_bytes(4, sys.byteorder))
+            wait_for(answer)
+
+        wire.send(V1.but(body=(1).to_bytes(2, "big") + bytes(18)).frame)
+        wait_for(mld.build_old_report(OUR_IP, OUR_GROUP))
+        for group in groups:
+            change(group, socket.IPV6_JOIN_GROUP, mld.build_old_report(OUR_IP, group))
+        assert asked_for(here) >= set(groups)
+        for group, broken in zip(groups, changes, strict=True):
+            wire.send(report(group, **broken))
+        deadline = time.monotonic() + 20
+        while groups[-1] in (waiting := asked_for(here)) and time.monotonic() < deadline:
+            pass
+        heeded = set(groups) - waiting
+        # Of what another has reported last nothing is said when it is left.
+        for group in (groups[-1], groups[0]):
+            membership = group + index.to_bytes(4, sys.byteorder)
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_LEAVE_GROUP, membership)
+        done = mld.build_old_report(OUR_IP, groups[0], done=True)
+        while (packet := wire.recv(2048)[14:]) != done:
+            assert packet[48:49] != b"\x84", packet.hex()
+
+    taken = {
+        group
+        for group, broken in zip(groups, changes, strict=True)
+        if isinstance(mld.parse(report(group, **broken)), mld.Heard)
+    }
+    assert heeded == taken == {groups[-1]}
