@@ -15,6 +15,8 @@ __all__ = [
     "LinkAddress",
     "Network",
     "format_ip",
+    "is_group_ip",
+    "is_station_ip",
     "pack_plain",
     "parse_ip",
     "parse_network",
@@ -179,3 +181,15 @@ def parse_networks(
 def format_ip(packed: bytes) -> str:
     """Return the text form of 4 or 16 packed octets (RFC 5952 for IPv6)."""
     return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+
+
+def is_group_ip(packed: bytes) -> bool:
+    """Whether 4 or 16 packed octets are a multicast address, of 224.0.0.0/4 or ff00::/8 (RFC 5771, 4291)."""
+    return packed[0] & 0xF0 == 0xE0 if len(packed) == 4 else packed[0] == 0xFF
+
+
+def is_station_ip(packed: bytes) -> bool:
+    """Whether 4 or 16 packed octets are an address that a station on a link can have: no group's, not the
+    limited broadcast, loopback's or the unspecified one."""
+    loopback = packed[0] == 127 if len(packed) == 4 else packed == bytes(15) + b"\1"
+    return not (loopback or is_group_ip(packed) or packed == b"\xff" * 4) and any(packed)

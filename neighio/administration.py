@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict, Unpack
 
 import trio
 
-from .address import IPAddress, LinkAddress, format_ip, parse_ip
+from .address import IPAddress, LinkAddress, format_ip, is_group_ip, parse_ip
 from .core import constants as c
 from .core.cache import NeighbourCache
 from .core.constants import AF_INET, AF_INET6
@@ -15,7 +15,6 @@ from .core.deletion import Deletion
 from .core.neighbour import Neighbour
 from .core.proxy import ProxyEntry
 from .errors import InvalidAddress
-from .wire.ipv6 import is_multicast
 
 if TYPE_CHECKING:
     from .driver import Driver
@@ -401,7 +400,7 @@ def _flushed(driver: Driver, dev: str | None, nud: int | str | None) -> tuple[li
 
 def _check_proxied(key: bytes) -> None:
     """Return if there can be a proxy for an address. Linux makes an entry of no use for the others."""
-    group = key[0] & 0xF0 == 0xE0 if len(key) == 4 else is_multicast(key)
+    group = is_group_ip(key)
     if group or not any(key):
         kind = "a group" if group else "the unspecified address"
         raise InvalidAddress(f"proxy: {format_ip(key)} is {kind}, for which no host is a proxy")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import trio
 
 from ._park import Token, park
-from .address import IPAddress, format_ip, parse_ip, parse_network
+from .address import IPAddress, format_ip, is_station_ip, parse_ip, parse_network
 from .core.announcer import Wording
 from .core.base import FAMILY_OF_LENGTH
 from .core.claims import DEFENCES
@@ -66,9 +66,7 @@ def check_station(ip: bytes, field: str = "address") -> None:
     Raises:
         InvalidAddress: it is a group's, the limited broadcast, loopback's or the unspecified one.
     """
-    loopback = ip[0] == 127 if len(ip) == 4 else ip == bytes(15) + b"\1"
-    group = ip[0] & 0xF0 == 0xE0 if len(ip) == 4 else ip[0] == 0xFF
-    if loopback or group or not any(ip) or ip == b"\xff" * 4:
+    if not is_station_ip(ip):
         raise InvalidAddress(f"{field}: {format_ip(ip)} can be no station's own address")
 
 

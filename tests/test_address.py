@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from neighio.address import LinkAddress, format_ip, parse_ip, parse_network
+from neighio.address import LinkAddress, format_ip, is_group_ip, is_station_ip, parse_ip, parse_network
 from neighio.errors import InvalidAddress
 
 packed_ips = st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16)
@@ -201,3 +201,31 @@ def test_what_is_no_network_is_refused_by_the_name_of_its_field(value: object) -
 )
 def test_an_address_is_written_in_its_one_canonical_form(text: str) -> None:
     assert format_ip(parse_ip(text)[0]) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "group", "station"),
+    [
+        ("198.51.100.7", False, True),
+        ("223.255.255.255", False, True),
+        ("224.0.0.0", True, False),
+        ("239.255.255.255", True, False),
+        ("240.0.0.1", False, True),
+        ("255.255.255.255", False, False),
+        ("0.0.0.0", False, False),
+        ("127.0.0.1", False, False),
+        ("127.255.255.254", False, False),
+        ("2001:db8::7", False, True),
+        ("fe80::1", False, True),
+        ("ff02::1", True, False),
+        ("::", False, False),
+        ("::1", False, False),
+        ("::2", False, True),
+        # Sixteen octets of which the first four are those of the limited broadcast.
+        ("ffff:ffff::", True, False),
+    ],
+)
+def test_groups_and_stations_are_told_apart(text: str, group: bool, station: bool) -> None:
+    packed = ipaddress.ip_address(text).packed
+    assert (is_group_ip(packed), is_station_ip(packed)) == (group, station)
+    assert group == ipaddress.ip_address(text).is_multicast

@@ -6,16 +6,16 @@ from argparse import Namespace
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from ..address import LinkAddress, parse_ip, parse_network
+from ..address import LinkAddress, is_group_ip, parse_ip, parse_network
 from ..core.device import in_prefix
 from ..device import Device
 from ..errors import InvalidAddress
 from ..host import Defence, check_own_address
 from ..wire.ethernet import ETH_ALEN
-from ..wire.ipv6 import is_link_local, is_multicast
+from ..wire.ipv6 import is_link_local
 from .settings import Setting, parse_setting
 
-__all__ = ["AddressWay", "HostOptions", "Route", "is_group", "parse_mac"]
+__all__ = ["AddressWay", "HostOptions", "Route", "parse_mac"]
 
 
 class AddressWay(NamedTuple):
@@ -98,11 +98,6 @@ class HostOptions(NamedTuple):
         )
 
 
-def is_group(ip: bytes) -> bool:
-    """Whether a packed address is a multicast one."""
-    return ip[0] & 0xF0 == 0xE0 if len(ip) == 4 else is_multicast(ip)
-
-
 def parse_mac(text: str) -> LinkAddress:
     """Return the link-layer address of an Ethernet station.
 
@@ -153,7 +148,7 @@ def _parse_route(words: list[str], own: dict[bytes, int], on_link: list[tuple[by
         on_link.append((prefix, prefixlen))
     else:
         hop, zone = parse_ip(gateway, field="gateway")
-        if len(hop) != len(prefix) or zone is not None or is_group(hop) or hop in own:
+        if len(hop) != len(prefix) or zone is not None or is_group_ip(hop) or hop in own:
             raise InvalidAddress(f"gateway: {gateway} can be no gateway of {network}")
         near = any(len(hop) == len(ip) and in_prefix(hop, ip, length) for ip, length in on_link)
         # Known before an address is taken, rather than when the device would refuse the route.

@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final
 
-from ..address import format_ip, parse_ip
+from ..address import format_ip, is_group_ip, parse_ip
 from ..core.constants import RTN_UNICAST
 from ..errors import AdminError, InvalidAddress
 from ..records import Record
 from ..wire import udp
-from .host_options import is_group
 from .host_words import parse_count
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Sender:
         if device.node.owns(destination):
             raise InvalidAddress(f"ip: {format_ip(destination)} is an address of this host's own")
         # Groups of IPv6 are on every link.
-        group = len(destination) == 16 and is_group(destination)
+        group = len(destination) == 16 and is_group_ip(destination)
         hop = (device, destination) if group else device.node.first_hop(destination)
         if hop is None or not host.attached.present:
             raise AdminError(errno.ENETUNREACH, f"ip: there is no route to {format_ip(destination)}")

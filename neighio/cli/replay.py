@@ -9,7 +9,7 @@ import sys
 from argparse import Namespace
 from typing import Final, Self
 
-from ..address import LinkAddress, parse_ip
+from ..address import LinkAddress, is_station_ip, parse_ip
 from ..administration import FAMILIES
 from ..core.device import parse_interface
 from ..core.events import NewNeighbour
@@ -18,7 +18,6 @@ from ..plot import draw, save
 from ..records import Record, json_line
 from ..replay.capture import Capture, CaptureError
 from ..replay.player import Player, Told
-from ..replay.station import is_group_ip
 from ..wire.ethernet import ETH_ALEN, is_group
 from . import INTERRUPTED, UNUSABLE
 from .output import Output, printable
@@ -231,7 +230,7 @@ def _parse_station(text: str | None) -> tuple[bytes | None, int | None, bytes | 
             prefixlen = None
             if zone is not None:
                 raise InvalidAddress("a capture has no zones")
-        if not any(ip) or is_group_ip(ip):
+        if not is_station_ip(ip):
             raise InvalidAddress("it is no station's")
         return ip, prefixlen, None
     except InvalidAddress as error:

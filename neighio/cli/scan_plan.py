@@ -10,13 +10,13 @@ from typing import Final, NamedTuple
 
 import trio
 
-from ..address import format_ip
+from ..address import format_ip, is_station_ip
 from ..core.device import in_prefix, parse_interface
 from ..device import AttachedDevice
 from ..errors import DeviceGone, InvalidAddress
 from ..sweep import MAX_SWEEP
 from ..table import NeighbourTable
-from ..wire.ipv6 import LOOPBACK, is_link_local
+from ..wire.ipv6 import is_link_local
 from .scan_targets import Span, count, network_of, read_file, span_of, words
 
 __all__ = ["Plan", "given", "make_plan", "own_text"]
@@ -76,18 +76,11 @@ def given(arguments: Namespace) -> list[Span]:
     for span in spans:
         if arguments.family not in (None, span.family):
             raise InvalidAddress(f"network: {span.text} is not of IPv{arguments.family}")
-        if _is_nobodys(span.first) and _is_nobodys(span.last):
+        if not (is_station_ip(span.first) or is_station_ip(span.last)):
             raise InvalidAddress(f"network: {span.text} is nobody's on a link")
         if arguments.dev is not None and span.zone not in (None, arguments.dev):
             raise InvalidAddress(f"network: {span.text} is on another device than {arguments.dev}")
     return spans
-
-
-def _is_nobodys(ip: bytes) -> bool:
-    """Whether it is a group's, loopback's, the limited broadcast or unspecified."""
-    if len(ip) == 16:
-        return ip[0] == 0xFF or ip == LOOPBACK or not any(ip)
-    return ip[0] & 0xF0 == 0xE0 or ip[0] == 127 or not any(ip) or ip == b"\xff" * 4
 
 
 async def make_plan(table: NeighbourTable, spans: Sequence[Span], arguments: Namespace) -> Plan:
@@ -113,9 +106,7 @@ async def make_plan(table: NeighbourTable, spans: Sequence[Span], arguments: Nam
             spans = [network_of(address) for ip, address in own.items() if len(ip) == 4]
             # Two addresses of one network are one network.
             spans = [
-                span
-                for span in dict.fromkeys(spans)
-                if span.first != span.last and not _is_nobodys(span.first)
+                span for span in dict.fromkeys(spans) if span.first != span.last and is_station_ip(span.first)
             ]
         if not spans and not sources:
             wanted = " or ".join(f"IPv{family}" for family in sorted(families))

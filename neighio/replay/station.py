@@ -14,6 +14,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
+from ..address import is_group_ip
 from ..core.base import FAMILY_OF_LENGTH
 from ..core.constants import (
     NLM_F_CREATE,
@@ -34,13 +35,13 @@ from ..core.neighbour import Neighbour
 from ..core.queue import Packet
 from ..wire import ndisc
 from ..wire.ethernet import ETH_HLEN, is_group
-from ..wire.ipv6 import is_link_local, is_multicast
+from ..wire.ipv6 import is_link_local
 from .framing import UNKNOWN
 from .links import Link
 from .messages import ARP_REQUEST, Message, read
 from .virtual import VirtualTable
 
-__all__ = ["Station", "is_group_ip"]
+__all__ = ["Station"]
 
 MOST_ADDRESSES: Final = 64
 """The station's addresses on one link that are found out."""
@@ -151,7 +152,7 @@ class Station:
         if src in seat.own:
             packet = Packet(frame[ETH_HLEN:], FAMILY_OF_LENGTH[size], given=False)
             self._attempt(lambda: self._send(index, dst, packet))
-        elif isinstance(message, Message) and (dst in seat.own or is_group_ip(dst)):
+        elif isinstance(message, Message) and (dst in seat.own or _is_for_many(dst)):
             self._table.receive(seat.device, frame)
 
     # -- who it is
@@ -231,7 +232,7 @@ class Station:
         ip, lladdr = frame[_DESTINATION[size]], frame[:6]
         table, index = self._table, seat.device.index
         if is_group(lladdr):
-            if not is_group_ip(ip):
+            if not _is_for_many(ip):
                 # The broadcast address of a subnet: which, its prefix would tell.
                 return
         else:
@@ -337,7 +338,7 @@ class Station:
     def _learn_own_as_told(self, seat: _Seat, message: Message) -> None:
         """Others know the station by an address: whom they answer, and to whom they send what routers do not
         forward."""
-        if message.kind != ARP_REQUEST and not is_group_ip(message.dst):
+        if message.kind != ARP_REQUEST and not _is_for_many(message.dst):
             self._own(seat, message.dst)
 
     def _confirm(self, seat: _Seat, frame: bytes) -> None:
@@ -390,8 +391,6 @@ def _link_local(lladdr: bytes) -> bytes:
     return b"\xfe\x80" + bytes(6) + bytes([lladdr[0] ^ 2]) + lladdr[1:3] + b"\xff\xfe" + lladdr[3:]
 
 
-def is_group_ip(ip: bytes) -> bool:
+def _is_for_many(ip: bytes) -> bool:
     """Whether a packed address is a group, or the limited broadcast address."""
-    if len(ip) == 16:
-        return is_multicast(ip)
-    return ip[0] & 0xF0 == 0xE0 or ip == LIMITED_BROADCAST
+    return is_group_ip(ip) or ip == LIMITED_BROADCAST

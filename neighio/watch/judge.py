@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, NamedTuple, Protocol
 
+from ..address import is_station_ip
 from ..replay.messages import Message
 from ..replay.rules import MOST_ADDRESSES, RETURNED_WITHIN, Places, Rates, Verdict
 from ..wire.ethernet import BROADCAST
@@ -96,7 +97,7 @@ class Judge:
             if begins:
                 found.append(Finding(time, wall, "storm", device, None, station, None, None))
         key, lladdr = message.claims, message.lladdr
-        if key is None or lladdr is None or lladdr in _NOBODY or not _is_hosts(key):
+        if key is None or lladdr is None or lladdr in _NOBODY or not is_station_ip(key):
             return Heard(found, False, False)
         holding = self._own.holding(device, key)
         if holding is not None:
@@ -135,13 +136,6 @@ class Judge:
         if len(self._changes) > MOST_ADDRESSES:
             self._changes.popitem(last=False)
         return len(self._changes[name])
-
-
-def _is_hosts(key: bytes) -> bool:
-    """Whether an address can be a host's on a link."""
-    if len(key) == 4:
-        return key[0] not in (0, 127) and key[0] < 224
-    return key[0] != 0xFF and any(key[:15])
 
 
 def _kind(verdict: Verdict, lladdr: bytes, *, announced: bool, changes: int) -> str | None:

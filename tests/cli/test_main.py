@@ -83,7 +83,7 @@ def test_without_a_command_the_help_goes_to_standard_error(capsys: pytest.Captur
     ("arguments", "names"),
     [
         (["nonsense"], "nonsense"),
-        (["resolve"], "IP"),
+        (["resolve"], "HOST"),
         ([*RESOLVE, "--count", "0"], "--count"),
         ([*RESOLVE, "--count", "many"], "--count"),
         ([*RESOLVE, "--interval", "-1"], "--interval"),
