@@ -28,12 +28,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from ..address import LinkAddress, parse_ip
-from ..core.constants import AF_INET6, KEY_LEN, RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTN_LOCAL
+from ..address import LinkAddress, format_ip, parse_ip
+from ..core.constants import AF_INET6, IFF_UP, KEY_LEN, RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTN_LOCAL
 from ..kernel import requests
 from ..kernel.framing import Message
 from ..kernel.netlink import RequestSocket
-from ..kernel.rtnetlink import LinkMessage, NeighbourMessage, decode
+from ..kernel.rtnetlink import LinkMessage, NeighbourMessage, RouteMessage, decode
 from ..kernel.uapi import IF_OPER_UP
 
 __all__ = ["Here", "Namespace", "Peer", "Unavailable", "available", "connect", "enter_command"]
@@ -43,6 +43,9 @@ _LOOPBACK: Final = 1
 _IFA_F_NODAD: Final = 0x02
 _LINK_UP_TIMEOUT: Final = 5.0
 """Seconds. The kernel takes up to one to tell a device that the other end is up."""
+
+_ADDRESS_TIMEOUT: Final = 5.0
+"""Seconds within which an IPv6 address is in use, on however busy a machine."""
 
 _IPV6_QUIET: Final = {
     "addr_gen_mode": 1,
@@ -173,12 +176,27 @@ class Namespace:
         self.request(requests.delete_link(self.link(name).index))
 
     def add_address(self, name: str, address: str) -> None:
-        """Give a device an own address. An IPv6 one is usable at once: duplicates are not looked for."""
+        """Give a device an own address, usable at once: duplicates of an IPv6 one are not looked for."""
         ip, prefixlen = _parse_prefix(address)
+        link = self.link(name)
         ipv6 = len(ip) == KEY_LEN[AF_INET6]
         scope = RT_SCOPE_LINK if ipv6 and ip[:2] == b"\xfe\x80" else RT_SCOPE_UNIVERSE
         flags = _IFA_F_NODAD if ipv6 else 0
-        self.request(requests.add_address(self.link(name).index, ip, prefixlen, scope=scope, flags=flags))
+        self.request(requests.add_address(link.index, ip, prefixlen, scope=scope, flags=flags))
+        if ipv6 and link.flags & IFF_UP:
+            self._await_address(link.index, ip)
+
+    def _await_address(self, index: int, ip: bytes) -> None:
+        """A worker of the kernel's joins an IPv6 address's group and lets in what is sent to it, some time
+        later on a busy machine (addrconf_dad_work)."""
+        deadline = time.monotonic() + _ADDRESS_TIMEOUT
+        while time.monotonic() < deadline:
+            found = (decode(reply) for reply in self._requests.dump(requests.dump_routes(AF_INET6)))
+            routes = (route for route in found if isinstance(route, RouteMessage))
+            if any((route.type, route.oif, route.dst) == (RTN_LOCAL, index, ip) for route in routes):
+                return
+            time.sleep(0.001)
+        raise TimeoutError(errno.ETIMEDOUT, f"the device with index {index} does not get {format_ip(ip)}")
 
     def del_address(self, name: str, address: str) -> None:
         """Take an own address from a device."""

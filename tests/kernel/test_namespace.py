@@ -131,6 +131,24 @@ def test_ipv6_is_silent_until_it_has_an_address() -> None:
 
 
 @in_namespace
+def test_an_ipv6_address_is_in_use_as_soon_as_it_was_given() -> None:
+    here = Here()
+    with (
+        Peer.start() as peer,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender,
+    ):
+        connect(here, peer, "va", "vb")
+        receiver.bind(("::", 9000))
+        receiver.setblocking(False)
+        for number in range(1, 100):
+            here.add_address("va", f"2001:db8::{number:x}/64")
+            sender.sendto(bytes([number]), (f"2001:db8::{number:x}", 9000))
+            # What goes to an own address is there when the call returns.
+            assert receiver.recv(10) == bytes([number])
+
+
+@in_namespace
 def test_a_peer_answers_for_every_address_of_a_local_route() -> None:
     here = Here()
     with Peer.start() as peer:
