@@ -274,6 +274,26 @@ class HostRole:
                 )
         self._device.node.add_route(Route(prefix, prefixlen, self._device, hop))
 
+    @trio.lowlevel.enable_ki_protection
+    def remove_route(self, network: str, gateway: IPAddress | None = None) -> None:
+        """Have packets to a network leave through this device no more, or no more by this gateway. Those that
+        wait for their neighbour stay with it.
+
+        Raises:
+            AdminError: ESRCH, there is no such route.
+            InvalidAddress: no network, or no address.
+            ValueError: the device is a client.
+        """
+        self._host()
+        prefix, prefixlen = parse_network(network)
+        hop = None if gateway is None else self._meant(gateway, "gateway")
+        for route in self._device.node.routes(prefix):
+            if (route.prefixlen, route.device) == (prefixlen, self._device) and hop in (None, route.gateway):
+                self._device.node.remove_route(route)
+                return
+        way = "" if hop is None else f" by {format_ip(hop)}"
+        raise AdminError(errno.ESRCH, f"network: there is no route to {network}{way}")
+
     def _is_neighbour(self, ip: bytes, driver: Driver) -> bool:
         """Whether a gateway is on the link (fib_check_nh, ip6_route_check_nh)."""
         if len(ip) == 16 and is_link_local(ip):

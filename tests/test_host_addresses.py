@@ -447,6 +447,7 @@ async def test_a_client_has_no_addresses_of_its_own(autojump_clock: MockClock) -
             lambda: client.remove_address(OURS4),
             lambda: client.send_nowait(b""),
             lambda: client.add_route("0.0.0.0/0"),
+            lambda: client.remove_route("0.0.0.0/0"),
         ]
         for call in calls:
             with pytest.raises(ValueError, match="role: va is a client"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 import trio
 import trio.testing
@@ -280,6 +282,23 @@ async def test_a_gateway_may_be_on_the_link_of_an_address_that_is_still_detected
         assert "203.0.113.5/24" not in n.ours.addresses
         n.ours.add_route("198.18.0.0/15", "203.0.113.1")
         assert n.has_a_way_to("198.18.0.9")
+
+
+async def test_a_route_is_removed_as_it_was_added(autojump_clock: MockClock) -> None:
+    async with net(ours=OWN) as n:
+        n.ours.add_route("203.0.113.0/24", "198.51.100.2")
+        n.ours.add_route("203.0.112.0/22", "198.51.100.3")
+        for wrong in (("203.0.113.0/24", "198.51.100.3"), ("203.0.113.0/25",), ("198.18.0.0/15",)):
+            with pytest.raises(neighio.AdminError) as caught:
+                n.ours.remove_route(*wrong)
+            assert caught.value.errno == errno.ESRCH
+        with pytest.raises(neighio.InvalidAddress, match="network: "):
+            n.ours.remove_route("203.0.113.1/24")
+        n.ours.remove_route("203.0.113.0/24", "198.51.100.2")
+        hop = n.ours._device.node.first_hop(packed("203.0.113.9"))
+        assert hop is not None and hop[1] == packed("198.51.100.3")
+        n.ours.remove_route("203.0.112.0/22")
+        assert not n.has_a_way_to("203.0.113.9")
 
 
 async def test_a_gateway_may_be_on_the_link_by_a_route_alone(autojump_clock: MockClock) -> None:

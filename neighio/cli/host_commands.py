@@ -10,7 +10,7 @@ import trio
 
 from ..errors import AdminError, DeviceGone, DuplicateAddress, NeighioError
 from ..records import Record
-from .host_options import AddressWay
+from .host_options import AddressWay, parse_route
 from .host_send import Sender
 from .host_table import TableCommands
 from .host_words import check_no_more, parse_count, parse_number, parse_pairs, take_exactly
@@ -66,6 +66,7 @@ class Commands:
             "flush": table.flush,
             "quit": self._quit,
             "replace": lambda words: table.new("replace", words),
+            "route": self._route,
             "send": Sender(host).send,
             "set": table.set,
             "show": table.show,
@@ -134,6 +135,22 @@ class Commands:
                     f"address: expected address add IP/LENGTH [{'|'.join(WAYS)}] or address del IP"
                 )
         return {"addresses": host.attached.addresses, "tentative": host.attached.tentative}
+
+    def _route(self, words: list[str]) -> Record:
+        """``route add|del NET [via GATEWAY]``."""
+        host = self._host
+        match words:
+            case ["add", *rest]:
+                route = parse_route(rest)
+                host.attached.add_route(*route)
+                host.routes = [one for one in host.routes if one.network != route.network] + [route]
+            case ["del", *rest]:
+                route = parse_route(rest)
+                host.attached.remove_route(*route)
+                host.routes = [one for one in host.routes if one.network != route.network]
+            case _:
+                raise ValueError("route: expected route add NET [via GATEWAY] or route del NET [via GATEWAY]")
+        return {}
 
     async def _link(self, words: list[str]) -> Record:
         """``link up`` and ``link down``: the interface, which rtnetlink is asked to set."""

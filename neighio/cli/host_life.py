@@ -18,7 +18,7 @@ from ..records import Stamp, json_line
 from ..table import NeighbourTable, open_table
 from .host_commands import Commands
 from .host_monitor import HostMonitor, complain
-from .host_options import AddressWay, HostOptions
+from .host_options import AddressWay, HostOptions, Route
 from .host_tap import open_tap_up
 from .lasting import ENDING_SIGNALS, Lasting
 from .lines import LineReader, LineWriter
@@ -33,7 +33,7 @@ class Host:
     Attributes:
         table, attached: the table, and its one device.
         usual_way: how an address is had unless it is said otherwise.
-        settings: what was set, for the time when a removed interface is there again.
+        settings, routes: what was set and added, for the time when a removed interface is there again.
         stamp: when something happens.
     """
 
@@ -50,6 +50,7 @@ class Host:
     def __init__(self, options: HostOptions) -> None:
         self._options = options
         self.settings: list[Setting] = list(options.settings)
+        self.routes: list[Route] = list(options.routes)
         self.usual_way: Final = AddressWay(options.dad_transmits)
         self._refusals: list[NeighioError] = []
         self._commands = Commands(self)
@@ -162,7 +163,7 @@ class Host:
         await trio.lowlevel.checkpoint()
 
     def _add_routes(self) -> None:
-        for network, gateway in self._options.routes:
+        for network, gateway in self.routes:
             self.attached.add_route(network, gateway)
 
     # -- living
@@ -205,7 +206,7 @@ class Host:
                 scope.cancel()
             await self.until(lambda: self.attached.present)
             apply_settings(self.table, self.attached.name, self.settings)
-            for network, gateway in self._options.routes:
+            for network, gateway in self.routes:
                 try:
                     self.attached.add_route(network, gateway)
                 except InvalidAddress as error:

@@ -15,7 +15,7 @@ from ..wire.ethernet import ETH_ALEN
 from ..wire.ipv6 import is_link_local
 from .settings import Setting, parse_setting
 
-__all__ = ["AddressWay", "HostOptions", "Route", "parse_mac"]
+__all__ = ["AddressWay", "HostOptions", "Route", "parse_mac", "parse_route"]
 
 
 class AddressWay(NamedTuple):
@@ -127,12 +127,15 @@ def _parse_addresses(addresses: list[str]) -> dict[bytes, int]:
 def _parse_routes(routes: list[list[str]], own: dict[bytes, int]) -> tuple[Route, ...]:
     """Return what the routes mean; a gateway is to be on the link by an address or an earlier route."""
     on_link = list(own.items())
-    return tuple(_parse_route(words, own, on_link) for words in routes)
+    return tuple(_check_route(words, own, on_link) for words in routes)
 
 
-def _parse_route(words: list[str], own: dict[bytes, int], on_link: list[tuple[bytes, int]]) -> Route:
-    """Return what ``NET`` or ``NET via GATEWAY`` means, one word or several; ``on_link`` gets a network that
-    has no gateway."""
+def parse_route(words: list[str]) -> Route:
+    """Return what ``NET`` or ``NET via GATEWAY`` means, one word or several.
+
+    Raises:
+        ValueError: it is not of this form.
+    """
     gateway: str | None = None
     match " ".join(words).split():
         case [network]:
@@ -143,6 +146,12 @@ def _parse_route(words: list[str], own: dict[bytes, int], on_link: list[tuple[by
             raise ValueError(f"route: {' '.join(words)!r} is not of the form NETWORK or NETWORK via GATEWAY")
     if network == "default":
         network = "::/0" if ":" in (gateway or "") else "0.0.0.0/0"
+    return Route(network, gateway)
+
+
+def _check_route(words: list[str], own: dict[bytes, int], on_link: list[tuple[bytes, int]]) -> Route:
+    """Return what a route means, checked; ``on_link`` gets a network that has no gateway."""
+    network, gateway = route = parse_route(words)
     prefix, prefixlen = parse_network(network, field="route")
     if gateway is None:
         on_link.append((prefix, prefixlen))
@@ -156,7 +165,7 @@ def _parse_route(words: list[str], own: dict[bytes, int], on_link: list[tuple[by
             raise InvalidAddress(
                 f"gateway: {gateway} is in no network of --address, nor of an earlier --route"
             )
-    return Route(network, gateway)
+    return route
 
 
 def _parse_control(path: str | None) -> str | Path | None:

@@ -214,6 +214,32 @@ def test_send_is_a_datagram_through_the_table() -> None:
 
 
 @in_namespace
+def test_routes_come_and_go_and_are_there_again_when_the_interface_is() -> None:
+    with link() as (here, peer), started("--route", "198.18.0.0/15 via 198.51.100.2") as host:
+        host.do("route add 203.0.113.0/24 via 198.51.100.9")
+        host.do("route add 203.0.113.0/24 via 198.51.100.2")
+        host.do("route add 203.0.112.0/24")
+        host.do("route add default via fe80::2")
+        host.do("route del 198.18.0.0/15")
+        assert host.refusal("route del 198.18.0.0/15")[0] == "ESRCH"
+        assert host.refusal("route del 203.0.113.0/24 via 198.51.100.9")[0] == "ESRCH"
+        for again in range(2):
+            host.records.clear()
+            assert host.refusal("send 198.18.0.1")[0] == "ENETUNREACH"
+            for destination in ("203.0.113.7", "203.0.112.7", "2001:db8:7::7"):
+                host.do(f"send {destination}")
+            until_state(host, "REACHABLE")
+            there = states(host)
+            assert {"198.51.100.2", "203.0.112.7", "fe80::2"} <= there.keys()
+            assert not {"198.51.100.9", "203.0.113.7", "2001:db8:7::7"} & there.keys()
+            if not again:
+                here.delete_link("v1")
+                host.until(lambda record: record.get("present") is False)
+                plug(here, peer)
+                host.until(lambda record: record.get("up") is True)
+
+
+@in_namespace
 def test_send_asks_from_the_address_that_it_is_told() -> None:
     with (
         link(quiet=True) as (_, peer),
@@ -558,6 +584,10 @@ def test_a_mistake_is_answered_and_named_and_the_next_command_is_heard() -> None
         "announce form odd": "form: 'odd' is not one of request, reply, both",
         "quit now": "quit: 'now' is one word too many",
         "draw": "draw: expected draw FAMILY SECONDS",
+        "route": "route: expected route add NET [via GATEWAY] or route del",
+        "route add": "route: '' is not of the form NETWORK or NETWORK via GATEWAY",
+        "route add odd": "network: 'odd' does not appear to be an IPv4 or IPv6 network",
+        "route add default via 203.0.113.1": "gateway: 203.0.113.1 is not on the link of v1",
         "collect": "collect: expected collect FAMILY",
         "collect ipx": "family: 'ipx' is neither ipv4 nor ipv6",
     }

@@ -52,6 +52,7 @@ begin with # are nothing.
                                   answered at once: addresses are those in use, tentative those that are not
                                   yet, for their detection is under way. How that ends is told, by --monitor
                                   json as "address" or "conflict"; "stats" knows it, too
+  route add|del NET [via GATEWAY]
   announce [IP ...] [repeat N] [interval SECONDS] [backoff FACTOR] [form request|reply|both]
                                   tell the neighbours where we are; of all addresses when none is named
   draw ipv4|ipv6 SECONDS          for tests: have the last reachable_time drawn as this

@@ -60,8 +60,6 @@ def why_not_on_host(scenario: Scenario, like: Trace) -> str | None:
     """Why ``neighio host`` cannot be asked for what a scenario needs, or None when it can."""
     if like.atomic:
         return "a host has the order of notifications that Linux had before 7.0"
-    if any(isinstance(step.action, model.RouteChange) for step in scenario.steps):
-        return "a host has the routes that it began with"
     return None
 
 
@@ -278,6 +276,14 @@ class _Stage(Stage):
             case model.AddressChange(add, address, detect, optimistic):
                 way = " optimistic" if optimistic else " dad" if detect else ""
                 self._tell(f"address {'add' if add else 'del'} {address}{way}")
+            case model.RouteChange(add, prefix, gateway):
+                words = [
+                    "route",
+                    "add" if add else "del",
+                    prefix,
+                    *([] if gateway is None else ["via", gateway]),
+                ]
+                self._tell(" ".join(words))
             case model.Set():
                 self._set(action)
 
