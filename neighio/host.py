@@ -103,7 +103,7 @@ class HostRole:
 
     @property
     def tentative(self) -> tuple[str, ...]:
-        """The addresses that are not in use yet, each with its prefix length: they are being detected, or
+        """The addresses that are not in use yet, each with its prefix length, as they are being detected, or
         wait until somebody can hear it."""
         device = self._device
         driver = self._admit()
