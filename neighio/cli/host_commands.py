@@ -125,6 +125,8 @@ class Commands:
         match words:
             case ["add", address]:
                 await host.begin_address(address, host.usual_way)
+            case ["add", address, "optimistic"] if ":" not in address:
+                raise ValueError(f"optimistic: {address} is no IPv6 address")
             case ["add", address, how] if how in WAYS:
                 await host.begin_address(address, WAYS[how])
             case ["del", address]:

@@ -391,26 +391,42 @@ def test_addresses_come_and_go() -> None:
         assert host.do("stats")["addresses"] == ["198.51.100.1/24", "fe80::1/64"]
 
 
+QUICK = ["--set", "ipv6.router_solicitation_delay=0", "--set", "ipv6.retrans_time=0.1"]
+"""Detection for IPv6 is over in a moment."""
+
+
 @in_namespace
-def test_commands_go_on_while_an_address_is_detected() -> None:
-    with link() as (_, peer), started() as host:
-        answer = host.do("address add 2001:db8::9/64 dad")
-        assert answer["tentative"] == ["2001:db8::9/64"] and "2001:db8::9/64" not in answer["addresses"]
-        assert host.refusal("address add 2001:db8::9/64 dad")[0] == "EEXIST"
-        assert host.refusal("send 2001:db8::2 from 2001:db8::9")[0] == "EADDRNOTAVAIL"
-        assert host.do("stats")["tentative"] == ["2001:db8::9/64"]
-        answer = host.do("address add 198.51.100.9/24 dad")
-        assert answer["tentative"] == ["2001:db8::9/64", "198.51.100.9/24"]
+def test_commands_go_on_while_addresses_are_detected() -> None:
+    with link() as (_, peer), started(*QUICK, "--set", "ipv6.dad_transmits=255") as host:
+        answer = host.do("address add 2001:db8::8/64 dad")
+        assert answer["tentative"] == ["2001:db8::8/64"] and "2001:db8::8/64" not in answer["addresses"]
+        assert host.refusal("address add 2001:db8::8/64 dad")[0] == "EEXIST"
+        assert host.refusal("send 2001:db8::2 from 2001:db8::8")[0] == "EADDRNOTAVAIL"
+        answer = host.do("address add 198.51.100.8/24 dad")
+        assert answer["tentative"] == ["2001:db8::8/64", "198.51.100.8/24"]
+        host.do("set ipv6.dad_transmits=1")
+        host.do("address add 2001:db8::9/64 dad")
         used = host.kind("address")
         assert (used["address"], used["device"]) == ("2001:db8::9", "v1")
         stats = host.do("stats")
-        assert "2001:db8::9/64" in stats["addresses"] and stats["tentative"] == ["198.51.100.9/24"]
+        assert "2001:db8::9/64" in stats["addresses"] and "2001:db8::8/64" in stats["tentative"]
+        assert ping(peer, "2001:db8::9") == "2001:db8::9"
+
+
+@in_namespace
+def test_an_address_waits_until_somebody_can_hear_its_detection() -> None:
+    with link() as (_, peer), started(*QUICK) as host:
+        host.do("link down")
+        assert host.do("address add 2001:db8::9/64 dad")["tentative"] == ["2001:db8::9/64"]
+        host.do("link up")
+        assert host.kind("address")["address"] == "2001:db8::9"
+        assert host.do("stats")["tentative"] == []
         assert ping(peer, "2001:db8::9") == "2001:db8::9"
 
 
 @in_namespace
 def test_an_address_of_somebody_else_is_not_added_later_either() -> None:
-    with link(), Running("--address", "fe80::1/64", "--monitor", "json") as host:
+    with link(), Running(*QUICK, "--address", "fe80::1/64", "--monitor", "json") as host:
         host.kind("ready")
         answer = host.do("address add 2001:db8::2/64")
         assert (answer["addresses"], answer["tentative"]) == (["fe80::1/64"], ["2001:db8::2/64"])
@@ -575,6 +591,7 @@ def test_a_mistake_is_answered_and_named_and_the_next_command_is_heard() -> None
         "set ipv4.odd=1": "ipv4.odd: no such parameter",
         "address": "address: expected",
         "address add 198.51.100.9/24 soon": "address: expected address add IP/LENGTH [dad|nodad|optimistic] or",
+        "address add 198.51.100.9/24 optimistic": "optimistic: 198.51.100.9/24 is no IPv6 address",
         "address add 198.51.100.9": "address: '198.51.100.9' has no prefix length",
         "address add 224.0.0.1/24": "address: 224.0.0.1 can be no station's own address",
         "announce odd": "address: 'odd' is not an IP address",
