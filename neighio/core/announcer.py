@@ -103,7 +103,7 @@ class Announcer:
         the neighbours (arp_netdev_event, ndisc_netdev_event)."""
         for address in tuple(device.addresses):
             family, name = (AF_INET, "arp_notify") if len(address.ip) == 4 else (AF_INET6, "ndisc_notify")
-            if family in self._caches and address.proven and device.node.switch(device, family, name):
+            if family in self._caches and not address.tentative and device.node.switch(device, family, name):
                 self._send(device, address.ip)
 
     def _send(self, device: Device, ip: bytes, wording: Wording = USUAL) -> None:

@@ -312,7 +312,7 @@ class Claims:
         if len(ip) == 4:
             if claim.transmits:
                 self.announcer.announce(device, ip, count=ANNOUNCE_NUM, interval=ANNOUNCE_INTERVAL)
-        elif detected and device.node.switch(device, AF_INET6, "ndisc_notify"):
+        elif detected and not optimistic and device.node.switch(device, AF_INET6, "ndisc_notify"):
             self.announcer.announce(device, ip)
         if not optimistic:
             self._notify_routers(claim)
