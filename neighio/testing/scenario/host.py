@@ -88,6 +88,12 @@ class _Stage(Stage):
     def __init__(self, scenario: Scenario, nodes: Nodes, like: Trace | None) -> None:
         super().__init__(scenario, nodes, like, "host")
         self.sent = 0
+        self._lost: list[str] = []
+        """How the host was given what goes with the link."""
+        for address in scenario.addresses:
+            self._note_lost(model.AddressChange(True, address))
+        for route in scenario.routes:
+            self._note_lost(route)
         self._numbers: dict[str, str] = {}
         """Those of our packets by those that the host has given them."""
         self._beaten = False
@@ -273,9 +279,15 @@ class _Stage(Stage):
                 self._admin(action)
             case model.Link(up):
                 self._tell(f"link {'up' if up else 'down'}")
+                if not up:
+                    # A host keeps what it was given; Linux loses it with the link.
+                    for command in self._lost:
+                        self._tell(command.replace(" add ", " del ", 1))
+                    self._lost.clear()
             case model.AddressChange(add, address, detect, optimistic):
                 way = " optimistic" if optimistic else " dad" if detect else ""
                 self._tell(f"address {'add' if add else 'del'} {address}{way}")
+                self._note_lost(action)
             case model.RouteChange(add, prefix, gateway):
                 words = [
                     "route",
@@ -284,8 +296,23 @@ class _Stage(Stage):
                     *([] if gateway is None else ["via", gateway]),
                 ]
                 self._tell(" ".join(words))
+                self._note_lost(action)
             case model.Set():
                 self._set(action)
+
+    def _note_lost(self, change: model.AddressChange | model.RouteChange) -> None:
+        """Note what goes with the link: addresses of IPv6, and routes."""
+        if isinstance(change, model.RouteChange):
+            gateway = "" if change.gateway is None else f" via {change.gateway}"
+            command = f"route add {change.prefix}{gateway}"
+        elif ":" in change.address:
+            command = f"address add {change.address}"
+        else:
+            return
+        if change.add:
+            self._lost.append(command)
+        elif command in self._lost:
+            self._lost.remove(command)
 
     def _send(self, action: model.Send) -> None:
         command = f"send {format_ip(action.ip)} {action.octets} from {format_ip(action.source)}"
