@@ -86,7 +86,7 @@ class Listener:
             # Everybody is there: nobody reports it (RFC 3810 6).
             return
         reports = self._reports.setdefault(device.index, _Reports())
-        if self._speaks_old(reports):
+        if self._speaks_old(device, reports):
             self._changed_old(device, reports, group, joined=joined)
             return
         kind = mld.CHANGE_TO_EXCLUDE if joined else mld.CHANGE_TO_INCLUDE
@@ -94,22 +94,24 @@ class Listener:
         self._repeat(device, reports, HZ_100)
 
     def begin(self, device: Device) -> None:
-        """The device came up or has a carrier again: all that is listened to is reported, in version 2, for
-        there may be other routers now."""
+        """The device came up or has a carrier again: all that is listened to is reported, in version 2 unless
+        the other is forced, for there may be other routers now."""
         self.stop(device)
         self._report_all(device)
 
     def have_source(self, device: Device) -> None:
         """The device has its first link-local address: what was reported before came from nowhere
         (mld_send_initial_cr)."""
-        reports = self._reports.get(device.index)
-        if reports is None or not self._speaks_old(reports):
+        if not self._speaks_old(device, self._reports.setdefault(device.index, _Reports())):
             self._report_all(device)
 
     def _report_all(self, device: Device) -> None:
         groups = [group for group in device.groups if group != ALL_NODES]
-        if groups:
-            reports = self._reports.setdefault(device.index, _Reports())
+        reports = self._reports.setdefault(device.index, _Reports())
+        if self._speaks_old(device, reports):
+            for group in groups:
+                self._changed_old(device, reports, group, joined=True)
+        elif groups:
             reports.changes = dict.fromkeys(groups, (mld.CHANGE_TO_EXCLUDE, ROBUSTNESS))
             self._repeat(device, reports, HZ_100)
 
@@ -126,8 +128,10 @@ class Listener:
             group for group in device.groups if group != ALL_NODES and query.group in (UNSPECIFIED, group)
         }
         if query.version == 1:
+            if self._forced(device) == 2:
+                return
             reports.old_until = services.now + OLDER_VERSION_QUERIER_PRESENT
-        if self._speaks_old(reports):
+        if self._speaks_old(device, reports):
             self._query_old(device, reports, wanted, min(query.max_response, LONGEST_OLD_RESPONSE))
         elif wanted:
             reports.asked |= wanted
@@ -164,8 +168,13 @@ class Listener:
 
     # -- version 1
 
-    def _speaks_old(self, reports: _Reports) -> bool:
-        return self._services.now < reports.old_until
+    @staticmethod
+    def _forced(device: Device) -> int:
+        return device.node.switch(device, AF_INET6, "force_mld_version")
+
+    def _speaks_old(self, device: Device, reports: _Reports) -> bool:
+        forced = self._forced(device)
+        return forced == 1 or (forced == 0 and self._services.now < reports.old_until)
 
     def _query_old(self, device: Device, reports: _Reports, wanted: set[bytes], within: float) -> None:
         """Each group is reported at a random time of its own. What waited to be said in version 2 is not."""
@@ -205,9 +214,13 @@ class Listener:
         now = self._services.now
         for group in [group for group, due in reports.old_due.items() if due <= now]:
             del reports.old_due[group]
-            if group in device.groups and self._speaks_old(reports):
+            if group not in device.groups:
+                continue
+            if self._speaks_old(device, reports):
                 self._send_old(device, group)
                 reports.old_last.add(group)
+            else:
+                self._send(device, [(mld.MODE_IS_EXCLUDE, group)])
 
     def _send_old(self, device: Device, group: bytes, *, done: bool = False) -> None:
         packet = mld.build_old_report(self._source(device), group, done=done)

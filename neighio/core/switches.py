@@ -35,6 +35,10 @@ def _either(everywhere: int, here: int) -> int:
     return everywhere | here
 
 
+def _first(everywhere: int, here: int) -> int:
+    return everywhere or here
+
+
 def _both(everywhere: int, here: int) -> int:
     return everywhere & here
 
@@ -62,6 +66,7 @@ SWITCHES: Final[Mapping[int, Mapping[str, Switch]]] = {
         "drop_unicast_in_l2_multicast": Switch(0, 1),
         "drop_unsolicited_na": Switch(0, 1),
         "enhanced_dad": Switch(1, 1, _either, 1),
+        "force_mld_version": Switch(0, 2, _first),
         "force_tllao": Switch(0, 1),
         "forwarding": Switch(0, 1),
         "ndisc_evict_nocarrier": Switch(1, 1, _both, 1),

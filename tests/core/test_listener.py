@@ -475,3 +475,40 @@ def test_where_ipv6_is_disabled_nothing_is_said_in_version_1() -> None:
     sim.run(60.0)
 
     assert old_reports(sim) == []
+
+
+@pytest.mark.parametrize("how", ["here", "everywhere"])
+def test_version_1_may_be_forced(how: str) -> None:
+    sim = quiet()
+    sim.set("va" if how == "here" else None, 6, force_mld_version=1)
+    sim.add_address("va", "2001:db8::42/64")
+    sim.run(10.0)
+    assert [(one.kind, one.group) for one in old_reports(sim)] == [(131, group("2001:db8::42"))] * 2
+    hear(sim, query())
+    sim.run(10.0)
+    assert {one.group for one in old_reports(sim)} == {*LISTENED, group("2001:db8::42")}
+    link(sim).set_down()
+    link(sim).set_up()
+    sim.run(10.0)
+    said = {(one.kind, one.group) for one in old_reports(sim)}
+    assert said == {(131, one) for one in {*LISTENED, group("2001:db8::42")}}
+    assert [text for _, text in sim.log if TO_ROUTERS in text] == []
+
+
+def test_version_2_may_be_forced_and_nobody_who_asks_in_version_1_is_answered() -> None:
+    sim = quiet()
+    sim.set("va", 6, force_mld_version=2)
+    hear(sim, query(version=1))
+    sim.run(10.0)
+    assert old_reports(sim) == []
+    hear(sim, query())
+    sim.run(10.0)
+    assert [one.records for one in reports(sim)] == [dict.fromkeys(LISTENED, LISTENS)]
+
+
+def test_what_is_to_be_said_when_version_1_ends_is_said_in_version_2() -> None:
+    sim = quiet()
+    hear(sim, query(group(US), within=4.0, version=1))
+    sim.set("va", 6, force_mld_version=2)
+    sim.run(10.0)
+    assert [one.records for one in reports(sim)] == [{group(US): LISTENS}]

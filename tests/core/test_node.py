@@ -381,6 +381,7 @@ COMBINATIONS = {
         "drop_unicast_in_l2_multicast": None,
         "drop_unsolicited_na":          None,
         "enhanced_dad":                 [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)],
+        "force_mld_version":            [(0, 0, 0), (0, 2, 2), (1, 2, 1), (2, 1, 2)],
         "force_tllao":                  None,
         "forwarding":                   None,
         "ndisc_evict_nocarrier":        [(1, 1, 1), (0, 1, 0), (1, 0, 0), (0, 0, 0)],

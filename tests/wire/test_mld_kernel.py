@@ -166,3 +166,24 @@ def test_after_a_query_of_version_1_the_kernel_says_what_we_do_and_heeds_the_rep
         if isinstance(mld.parse(report(group, **broken)), mld.Heard)
     }
     assert heeded == taken == {groups[-1]}
+
+
+def test_force_mld_version_has_the_kernel_speak_it_whoever_asks(here: Peer) -> None:
+    first, second = ip("ff02::7:1"), ip("ff02::7:2")
+    index = here.link("va").index.to_bytes(4, sys.byteorder)
+    with (
+        here.socket(socket.AF_INET6, socket.SOCK_DGRAM) as listener,
+        here.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IPV6)) as wire,
+    ):
+        wire.bind(("vb", ETH_P_IPV6))
+        wire.settimeout(20)
+        here.sysctl("net/ipv6/conf/va/force_mld_version", 1)
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, first + index)
+        while wire.recv(2048)[14:] != mld.build_old_report(OUR_IP, first):
+            pass
+        here.sysctl("net/ipv6/conf/va/force_mld_version", 2)
+        wire.send(V1.but(body=(1).to_bytes(2, "big") + bytes(18)).frame)
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, second + index)
+        while second not in (packet := wire.recv(2048)[14:]):
+            pass
+        assert packet[48] == 143
