@@ -83,7 +83,7 @@ def in_bash(line: str) -> list[str]:
         ("neighio show --state re", ["reachable"]),
         ("neighio show --state ", ["all", "none", *(name.lower() for name in NUD_NAMES.values())]),
         ("neighio host --monitor ", ["text", "json"]),
-        ("neighio completion ", ["-h", "--help", "bash", "zsh", "fish"]),
+        ("neighio completion ", ["-h", "--help", "-j", "--json", "bash", "zsh", "fish"]),
         ("neighio replay cap", ["capture.pcap"]),
         ("neighio show --control cap", ["capture.pcap"]),
         # What nobody can know is not completed as a file.
