@@ -552,6 +552,28 @@ def test_the_kernels_as_json_until_nobody_reads_any_more() -> None:
 
 
 @in_namespace
+def test_those_heard_on_a_device_as_json() -> None:
+    with (
+        link() as (here, peer),
+        subprocess.Popen(
+            [*TOP, "--dev", "v1", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        here.add_address("v1", "198.51.100.1/24")
+        assert process.stdout is not None
+        picture = json.loads(process.stdout.readline())
+        assert (picture["whose"], picture["entries"]) == ("heard on v1", [])
+        while not picture["entries"]:
+            ping(peer, "198.51.100.1")
+            picture = json.loads(process.stdout.readline())
+            validate("top", picture)
+        assert picture["entries"][0]["lladdr"] == THEM
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "")
+
+
+@in_namespace
 def test_without_a_device_or_the_privilege_it_says_so_on_the_usual_screen() -> None:
     with link(), Person("top", "--dev", "nowhere") as person:
         assert person.end() == 2
