@@ -26,6 +26,9 @@ CARD, MAC, THEM = "02:00:00:00:00:01", "02:00:00:00:00:0a", "02:00:00:00:00:0b"
 COMMAND = [sys.executable, "-W", "error", "-m", "neighio", "host"]
 IPV4, IPV6, LINK_LOCAL = "198.51.100.1/24", "2001:db8::1/64", "fe80::1/64"
 ADDRESSES = ["--address", IPV4, "--address", IPV6, "--address", LINK_LOCAL, "--no-dad"]
+LASTING = [f"--set={family}.base_reachable_time=3600" for family in ("ipv4", "ipv6")]
+"""What is REACHABLE stays so, however slow the machine is: Linux's own time is over after 15 to 45 seconds."""
+
 SECONDS = 30.0
 """How long anything may take on a machine under load."""
 
@@ -47,6 +50,9 @@ def plug(here: Here, peer: Peer, *, quiet: bool = False) -> None:
     connect(here, peer, "v1", "v2", lladdr=CARD, far_lladdr=THEM)
     for address in [] if quiet else ["198.51.100.2/24", "2001:db8::2/64", "fe80::2/64"]:
         peer.add_address("v2", address)
+    # It would ask after 5 s whether who spoke to it is still there, and become a neighbour by another address.
+    for family in ("ipv4", "ipv6"):
+        peer.sysctl(f"net/{family}/neigh/v2/delay_first_probe_time", 3600)
 
 
 class Running:

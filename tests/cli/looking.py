@@ -18,7 +18,7 @@ from typing import Any
 
 from neighio.testing import Here, Peer
 
-from .hosting import ADDRESSES, SECONDS, Running, link
+from .hosting import ADDRESSES, LASTING, SECONDS, Running, link
 from .schemas import validate
 
 COMMAND = [sys.executable, "-W", "error", "-m", "neighio"]
@@ -131,9 +131,9 @@ class Monitoring(Running):
         assert self.record()["kind"] == "begun"
         return self
 
-    def has_printed(self) -> bool:
-        """Take in what there is to read; whether anything was printed."""
-        while select.select([self._output], [], [], 0)[0] and (
+    def has_printed(self, wait: float = 0.0) -> bool:
+        """Take in what there is to read, waiting at most so many seconds for it; whether anything was printed."""
+        while select.select([self._output], [], [], 0 if self._unread else wait)[0] and (
             piece := os.read(self._output.fileno(), 65536)
         ):
             self._unread += piece
@@ -152,7 +152,7 @@ def watched_host() -> Iterator[tuple[Running, str, Here, Peer]]:
     """A host on a link at whose other end the kernel is; return it with the path of its control socket."""
     with link() as (here, peer), directory() as place:
         path = str(place / "control.sock")
-        with Running(*ADDRESSES, "--control", path) as host:
+        with Running(*ADDRESSES, *LASTING, "--control", path) as host:
             yield host.ready(), path, here, peer
             status, _, errors = host.end()
             assert (status, errors) == (0, "")

@@ -169,8 +169,9 @@ def test_the_kernels_changes_are_printed_as_iproute2_prints_them() -> None:
         Monitoring("--kernel") as ours,
         Monitoring(command=(STDBUF, "-oL", IP, "-ts", "monitor", "neigh")) as theirs,
     ):
-        # Both are read all the time: who waits for a reader misses what happens meanwhile.
-        while not all([ours.has_printed(), theirs.has_printed()]):
+        # Both are read all the time, and little happens meanwhile: who waits for a reader or for the processor
+        # misses what its socket has no room for.
+        while not all([ours.has_printed(0.05), theirs.has_printed(0.05)]):
             change(here, 99)
             forget(here, 99)
         change(here, 8)
