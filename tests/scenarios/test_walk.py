@@ -47,12 +47,16 @@ class LateTimers(Timers):
 
 
 class LateEngine:
-    """An oracle without a kernel: an engine whose timers are late, whose dumps are coarse, under virtual time."""
+    """An oracle without a kernel: an engine whose timers are late, whose dumps are coarse, under virtual time.
+
+    ``busy``: how likely something else goes on for a while before a step, or between the packets of one.
+    """
 
     atomic = False
 
-    def __init__(self, start: Scenario, seed: int = 0) -> None:
+    def __init__(self, start: Scenario, seed: int = 0, busy: float = 0.0) -> None:
         self.chance = random.Random(seed)
+        self.busy = busy
         self.stage = EngineStage(start, Trace(), "host")
         self.time = 0.0
         services = self.stage.sim.engine.services
@@ -81,8 +85,18 @@ class LateEngine:
         self.wait((self.time // JIFFY + 1) * JIFFY + 0.001)
         return self.time
 
+    def lose_time(self) -> None:
+        if self.chance.random() < self.busy:
+            self.wait(self.time + self.chance.uniform(0.0, 0.04))
+
     def perform(self, move: Move, action: model.Action) -> Move:
         lines = self.stage.trace.lines
+        self.lose_time()
+        if isinstance(action, model.Send):
+            for _ in range(action.count):
+                self.stage._perform(replace(action, count=1))
+                self.lose_time()
+            return move
         if isinstance(action, model.Set):
             return replace(move, value=self.set(action))
         if isinstance(action, model.Admin):
@@ -161,6 +175,19 @@ def test_lateness_alone_makes_no_difference(families: tuple[int, ...], seed: int
     outcome = walk(LateEngine(start, seed), start, "host", by_chance(Chance(str(seed), families), 80))
     assert not outcome.difference, "\n".join([*map(str, outcome.moves[-10:]), outcome.difference])
     assert outcome.disturbance.startswith("lateness decides") or outcome.compared >= 80
+
+
+@pytest.mark.parametrize("families", FAMILIES, ids=str)
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**32))
+def test_nor_does_it_that_a_step_is_late(families: tuple[int, ...], seed: int) -> None:
+    start = beginning(families)
+    chance = Chance(str(seed), families)
+    outcome = walk(LateEngine(start, seed, busy=0.2), start, "host", by_chance(chance, 80))
+    assert not outcome.difference, "\n".join([*map(str, outcome.moves[-10:]), outcome.difference])
+    assert outcome.disturbance.startswith(("lateness decides", "a step took so long")) or (
+        outcome.compared >= 80
+    )
 
 
 def test_a_walk_is_the_same_of_the_same_seed() -> None:

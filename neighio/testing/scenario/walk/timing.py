@@ -49,8 +49,8 @@ class _Timer:
 
     @property
     def lag(self) -> float:
-        """By how much later the kernel may fire it."""
-        return self.late + _lateness(self.deadline - self.armed) + ELSEWHERE
+        """By how much later the kernel may fire it, which may wait the longer for what it confirmed later."""
+        return self.late + _lateness(self.deadline + self.late - self.armed) + ELSEWHERE
 
     @property
     def latest(self) -> float:
@@ -117,6 +117,14 @@ class Timing:
             stamps = (store.confirmed[row], store.used[row], store.updated[row])
             pairs = zip(stamps, before.stamps, before.lags, strict=True)
             lags = tuple(known if new == old else lag for new, old, known in pairs)
+            if stamps[1] != before.stamps[1]:
+                # A timer that starts raises used to what confirmed is, or was until now (neigh_add_timer).
+                copied = [
+                    late
+                    for confirmed, late in ((stamps[0], lags[0]), (before.stamps[0], before.lags[0]))
+                    if confirmed == stamps[1]
+                ]
+                lags = lags[0], max([lags[1], *copied]), lags[2]
             if deadline == inf:
                 timer = None
             elif timer is None or timer.deadline != deadline:
@@ -124,8 +132,8 @@ class Timing:
                 if timers:
                     late = timer.lag if timer else lag
                     # What is REACHABLE expires when its confirmation does, however late that is seen.
-                    if store.nud_state[row] & NUD_REACHABLE and deadline > now + late + HZ_100:
-                        late = lags[0]
+                    if store.nud_state[row] & NUD_REACHABLE:
+                        late = lags[0] if deadline > now + late + HZ_100 else max(late, lags[0])
                 timer = _Timer(deadline, now, late)
             found[place] = _Known(stamps, lags, timer)
         self._known = found
@@ -183,17 +191,18 @@ class Timing:
         confirmed, state = store.confirmed[row], store.nud_state[row]
         if state & NUD_DELAY:
             proof = confirmed + parms.delay_first_probe_time
-            # What was confirmed by the packet that began the DELAY is not confirmed enough.
-            begun = proof == due and abs(timer.armed - confirmed) < PHASE
+            # What was confirmed by the packet that began the DELAY is not confirmed enough. One of several
+            # packets may have been another than the one that began it.
+            begun = proof == due and abs(timer.armed - confirmed) < PHASE and not known.lags[0]
             return due - PHASE <= proof + known.lags[0] and proof <= latest and not begun
         if not state & NUD_REACHABLE:
             return False
         expiry = confirmed + parms.reachable_time
         if expiry > latest:
             return False
-        if expiry > due:
+        if expiry > due + PHASE / 2:
             # It expires with this timer or with one more.
-            latest = expiry + _lateness(0.0) + ELSEWHERE + AFTERMATH
+            latest = max(latest, expiry + known.lags[0] + _lateness(0.0) + ELSEWHERE + AFTERMATH)
         used = store.used[row] + parms.delay_first_probe_time
         alike = used == expiry and store.used[row] == confirmed
         return due - PHASE <= used + known.lags[1] and used <= latest and not alike
