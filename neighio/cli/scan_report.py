@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
+import trio
+
 from ..probe import Reply
 from .output import Output, printable
 from .vendors import is_local
 
 if TYPE_CHECKING:
-    from ..records import Record
+    from ..records import Record, Stamp
 
 __all__ = ["Report", "Tally", "Unread"]
 
@@ -73,6 +75,7 @@ class Report:
         self._clear = clear
         self._output = Output()
         self._width = IPV4_WIDTH
+        self._stamp: Stamp | None = None
 
     def start(
         self, device: str, lladdr: str, networks: Sequence[str], asked: int, own: Sequence[str]
@@ -194,9 +197,13 @@ class Report:
 
     def _json(self, records: Iterable[Record]) -> None:
         # Imported here: of no use to whoever reads lines.
-        from ..records import json_line
+        from ..records import Stamp, json_line
 
-        self._write("\n".join(map(json_line, records)))
+        if self._stamp is None:
+            self._stamp = Stamp(trio.current_time)
+        # One reading of the clocks for all that is told together.
+        now = self._stamp.at()
+        self._write("\n".join([json_line({"kind": record["kind"], **now, **record}) for record in records]))
 
     def _write(self, text: str) -> None:
         self._clear()

@@ -50,6 +50,7 @@ one JSON object a line, of these kinds (docs/schemas/scan.json):
   absent   address, device: it did not answer (--absent)
   end      answered, asked, requests, seconds, rate (requests a second), duplicates, interrupted,
            error (null, or why it ends with status 2)
+all have time (seconds since the first) and wall (the time of day, UTC)
 
 exit status: 0 somebody answered, and every address that was given singly, 1 nobody, or one of these did not,
 2 usage, privilege or system error, 130 interrupted"""
