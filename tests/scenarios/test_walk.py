@@ -23,6 +23,7 @@ from neighio.testing.scenario.trace import Line
 from neighio.testing.scenario.walk.__main__ import Report, run
 from neighio.testing.scenario.walk.chance import Chance
 from neighio.testing.scenario.walk.lockstep import Disturbed, Entry, Lockstep
+from neighio.testing.scenario.walk.metronome import AROUND, Managed
 from neighio.testing.scenario.walk.moves import Move
 from neighio.testing.scenario.walk.shrink import Finding, shrink, write
 from neighio.testing.scenario.walk.timing import ELSEWHERE
@@ -335,6 +336,55 @@ def test_a_walk_avoids_what_lateness_would_decide() -> None:
     )
     assert not outcome.difference and not outcome.disturbance
     assert "del 198.51.100.2" in [move.value for move in outcome.moves]
+
+
+class Told:
+    """Runs of the managed work, which become known a while later."""
+
+    def __init__(self) -> None:
+        self.last = self.until = 0.0
+
+    def has_beaten(self, since: float) -> bool:
+        return self.last >= since
+
+    def heard(self) -> float:
+        return self.until
+
+
+def test_the_managed_work_disturbs_only_what_has_managed_entries() -> None:
+    told = Told()
+    managed = Managed(told, 10.0)
+    told.last, told.until = 10.5, 11.0
+    managed.note(False)
+    assert not managed.has_run(11.0)
+    told.until = 12.0
+    managed.note(True)
+    assert not managed.has_run(12.0)
+    told.last = 12.1
+    managed.note(True)
+    assert managed.has_run(12.2)
+
+
+def test_a_run_of_the_managed_work_counts_though_it_is_known_late_and_what_it_found_is_gone() -> None:
+    told = Told()
+    managed = Managed(told, 10.0)
+    told.until = 10.9
+    for now, found in ((11.0, True), (12.0, False), (13.0, False)):
+        managed.note(found)
+        assert not managed.has_run(now)
+    # It ran between the dump that had a managed entry and the one that had it no more.
+    told.last = told.until = 11.5
+    managed.note(False)
+    assert managed.has_run(14.0)
+    # Long after the last such entry was there it disturbs nobody.
+    managed = Managed(told, 20.0)
+    for now, found in ((21.0, True), (22.0, False), (23.0, False), (24.0, False)):
+        told.until = now + 2 * AROUND
+        managed.note(found)
+        assert not managed.has_run(now)
+    told.last = told.until = 24.5
+    managed.note(False)
+    assert not managed.has_run(25.0)
 
 
 def test_an_outcome_survives_the_way_between_processes() -> None:

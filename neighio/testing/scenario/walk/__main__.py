@@ -121,7 +121,11 @@ def run(
             if not pending:
                 break
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                before = len(report.found)
                 report.take(pending.pop(future), future.result())
+                for task, found in report.found[before:]:
+                    tell(f"walk {task.seed}, {len(found.moves)} steps, the last of them:")
+                    tell("\n".join([*_last(found.moves), found.difference]))
             report.seconds = time.monotonic() - began
             if time.monotonic() - told >= PROGRESS:
                 told = time.monotonic()
@@ -135,9 +139,6 @@ def run(
                 report.doubted.remove(doubt)
                 report.found.append(doubt)
         report.found.sort(key=lambda pair: len(pair[1].moves))
-        for task, found in report.found:
-            tell(f"walk {task.seed}, {len(found.moves)} steps, the last of them:")
-            tell("\n".join([*_last(found.moves), found.difference]))
         for task, found in report.found:
             if len(report.files) == SHRUNK:
                 break
@@ -163,7 +164,7 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() > end
 
 
-def _last(moves: Sequence[Move], count: int = 8) -> list[str]:
+def _last(moves: Sequence[Move], count: int = 20) -> list[str]:
     """The last steps, as a scenario has them."""
     times = list(accumulate(move.pause for move in moves))
     return [move.line(at) for move, at in list(zip(moves, times, strict=True))[-count:]]

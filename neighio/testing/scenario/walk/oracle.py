@@ -12,12 +12,10 @@ from itertools import groupby
 from math import ceil
 from operator import itemgetter
 from pathlib import Path
-from threading import Event, Thread
 from types import TracebackType
 from typing import Final
 
-from ....address import parse_ip
-from ....core.constants import AF_INET, AF_INET6, NTF_EXT_LEARNED, NTF_MANAGED, NUD_NONE
+from ....core.constants import AF_INET, AF_INET6, NTF_MANAGED
 from ....core.events import NewNeighbour, Notification
 from ....core.parameters import JIFFY
 from ....kernel import requests
@@ -29,14 +27,15 @@ from ..frames import is_router_advertisement
 from ..kernel import _Stage as KernelStage
 from ..kernel import notifications_are_atomic
 from ..model import DEVICE, Scenario, Set
-from ..nodes import METRONOME, Nodes
+from ..nodes import Nodes
 from ..trace import Line
-from ..watch import Watch, as_notification
+from ..watch import as_notification
 from ..words import parse_address
 from .lockstep import Disturbed, Entry, source
+from .metronome import Managed, Metronome
 from .moves import Move, Value
 
-__all__ = ["KernelOracle", "Metronome"]
+__all__ = ["KernelOracle"]
 
 STATISTICS: Final = tuple(Path("/proc/net/stat", name) for name in ("arp_cache", "ndisc_cache"))
 GC_THRESH1: Final = 128
@@ -44,15 +43,6 @@ GC_THRESH1: Final = 128
 
 LINK_WATCH: Final = 1.2
 """Seconds that the kernel takes at most to tell a device that its carrier has changed."""
-
-LISTENING: Final = 0.02
-"""Seconds after which it is known, at the latest, that the managed work did not run."""
-
-AROUND: Final = 0.05
-"""Seconds that a run of it takes, and the time that is told of it may be off by."""
-
-NOTICED: Final = 5.0
-"""Seconds after which a run has been noticed, on however busy a machine."""
 
 DUMPS: Final = 20
 """How often entries are asked for, until it is known to the jiffy when."""
@@ -67,68 +57,7 @@ TAKEN_IN: Final = 1.0
 JIFFIES: Final = 6
 """CLOCK_MONOTONIC_COARSE: it goes on with the kernel's jiffies, which a busy machine counts late."""
 
-METRONOME6: Final = "fe80::9"
 REDRAWN: Final = "every reachable_time was drawn anew"
-
-
-class Metronome:
-    """Notes when the managed work of either family runs: the machine has one each, for all namespaces."""
-
-    def __init__(self) -> None:
-        self._last = 0.0
-        self._heard = 0.0
-        self._stop = Event()
-        self._ready = Event()
-        self._thread = Thread(target=self._run, name="metronome")
-
-    def __enter__(self) -> Metronome:
-        self._thread.start()
-        self._ready.wait()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        quick = {"mcast_solicit": 1, "retrans_time": 0.1}
-        try:
-            with Nodes(metronome=True) as nodes, Watch(nodes.node, DEVICE) as watch:
-                node = nodes.node
-                node.add_address("vm", "fe80::1/64")
-                watch.listen_to_beats(node, "vm")
-                index = node.link("vm").index
-                for family, ip in ((AF_INET, METRONOME), (AF_INET6, METRONOME6)):
-                    node.request(requests.set_neighbour_parameters(family, index, quick))
-                    key, _ = parse_ip(ip)
-                    # What was learned elsewhere is not collected.
-                    flags = NTF_MANAGED | NTF_EXT_LEARNED
-                    node.request(requests.new_neighbour(index, key, state=NUD_NONE, flags=flags))
-                self._ready.set()
-                while not self._stop.is_set():
-                    began = time.monotonic()
-                    list(watch.poll(LISTENING))
-                    self._last = max([self._last, *watch.beats])
-                    watch.beats.clear()
-                    self._heard = began
-        finally:
-            self._ready.set()
-
-    def has_beaten(self, since: float) -> bool:
-        """Whether it has since an instant of the monotonic clock."""
-        return self._last >= since
-
-    def heard(self) -> float:
-        """Up to which instant every run of it is known."""
-        return self._heard
-
-    def catch_up(self) -> None:
-        """Wait until every run up to now is known."""
-        now = time.monotonic()
-        while self._heard < now < self._heard + NOTICED:
-            time.sleep(JIFFY)
 
 
 def _counters(path: Path) -> dict[str, int]:
@@ -253,7 +182,6 @@ class KernelOracle:
         self._metronome = metronome
         self._draws: list[float] = []
         self._reachable: dict[int, float] = {}
-        self._managed: list[bool] = [False]
         with contextlib.ExitStack() as stack:
             nodes = stack.enter_context(Nodes(start.addresses, start.routes))
             self._stage: _Stage = _Stage(start, nodes)
@@ -263,8 +191,9 @@ class KernelOracle:
             self._stage.senders.prepare(parse_address(address.partition("/")[0]))
         self._counters = [_counters(path) for path in STATISTICS]
         # Jiffies are those of the monotonic clock (Linux 6.4 and later): the engine's begin with them.
-        self._unheard = self._dumped = time.monotonic()
-        self._stage.beginning = ceil(self._unheard / JIFFY) * JIFFY
+        began = time.monotonic()
+        self._stage.beginning = ceil(began / JIFFY) * JIFFY
+        self._managed = Managed(metronome, began)
 
     def __enter__(self) -> KernelOracle:
         return self
@@ -320,13 +249,13 @@ class KernelOracle:
                 entry = Entry.of(event, self._stage.beginning)
                 if entry is not None:
                     found[event.ip] = entry
-        self._managed.append(managed)
+        self._managed.note(managed)
         return found
 
     def disturbance(self, *, sure: bool) -> str:
         if sure:
             self._metronome.catch_up()
-        if self._has_been_managed():
+        if self._managed.has_run(time.monotonic()):
             return "the machine's managed work ran"
         before, self._counters = self._counters, [_counters(path) for path in STATISTICS]
         for old, new in zip(before, self._counters, strict=True):
@@ -336,17 +265,6 @@ class KernelOracle:
             if new["periodic_gc_runs"] != old["periodic_gc_runs"] and most >= GC_THRESH1 - 8:
                 return f"the periodic collection ran, over {most} entries"
         return REDRAWN if sure and self._is_redrawn() else ""
-
-    def _has_been_managed(self) -> bool:
-        """Whether the managed work ran since it last was known that it had not, and found something then:
-        what was there at a dump may go before the next one."""
-        heard = self._metronome.heard()
-        if any(self._managed) and self._metronome.has_beaten(self._unheard - AROUND):
-            return True
-        if heard > self._dumped:
-            self._unheard, self._managed = heard, self._managed[-2:]
-        self._dumped = time.monotonic()
-        return False
 
     def _is_redrawn(self) -> bool:
         """Whether every reachable_time was drawn anew, as the kernel does every five minutes."""
