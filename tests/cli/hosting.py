@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import select
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import Any, Self
+from contextlib import contextmanager
+from typing import Any
 
 from neighio.address import parse_ip
 from neighio.kernel.rtnetlink import NeighbourMessage
 from neighio.testing import Here, Namespace, Peer, connect
 
+from .program import SECONDS, Program, Record
 from .schemas import validate
 
 CARD, MAC, THEM = "02:00:00:00:00:01", "02:00:00:00:00:0a", "02:00:00:00:00:0b"
@@ -28,11 +25,6 @@ IPV4, IPV6, LINK_LOCAL = "198.51.100.1/24", "2001:db8::1/64", "fe80::1/64"
 ADDRESSES = ["--address", IPV4, "--address", IPV6, "--address", LINK_LOCAL, "--no-dad"]
 LASTING = [f"--set={family}.base_reachable_time=3600" for family in ("ipv4", "ipv6")]
 """What is REACHABLE stays so, however slow the machine is: Linux's own time is over after 15 to 45 seconds."""
-
-SECONDS = 30.0
-"""How long anything may take on a machine under load."""
-
-Record = dict[str, Any]
 
 
 @contextmanager
@@ -55,8 +47,8 @@ def plug(here: Here, peer: Peer, *, quiet: bool = False) -> None:
         peer.sysctl(f"net/{family}/neigh/v2/delay_first_probe_time", 3600)
 
 
-class Running:
-    """A host that runs. What it prints is read line by line; nothing is waited for longer than SECONDS."""
+class Running(Program):
+    """A host that runs."""
 
     def __init__(
         self,
@@ -65,44 +57,7 @@ class Running:
         stdin: Any = subprocess.PIPE,
         where: str = "--dev=v1",
     ) -> None:
-        self.process = subprocess.Popen(
-            [*prefix, *COMMAND, *([where] if where else []), *arguments],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert self.process.stdout is not None
-        self._output = self.process.stdout
-        self._unread = b""
-        self.records: list[Record] = []
-        """What was read on the way to an answer."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if stream is not None:
-                with suppress(BrokenPipeError):
-                    stream.close()
-
-    def line(self) -> str:
-        """The next line of output, without its newline; "" at the end."""
-        deadline = time.monotonic() + SECONDS
-        while b"\n" not in self._unread:
-            readable, _, _ = select.select([self._output], [], [], max(deadline - time.monotonic(), 0))
-            assert readable, f"nothing was printed; before that: {self.records}"
-            piece = os.read(self._output.fileno(), 65536)
-            if not piece:
-                assert self._unread == b"", self._unread
-                return ""
-            self._unread += piece
-        line, _, self._unread = self._unread.partition(b"\n")
-        return line.decode("ascii")
+        super().__init__([*prefix, *COMMAND, *([where] if where else []), *arguments], stdin=stdin)
 
     def ready(self) -> Running:
         """Wait until it says that it is ready, with --monitor text or none."""

@@ -19,6 +19,7 @@ from typing import Any
 from neighio.testing import Here, Peer
 
 from .hosting import ADDRESSES, LASTING, SECONDS, Running, link
+from .program import Program
 from .schemas import validate
 
 COMMAND = [sys.executable, "-W", "error", "-m", "neighio"]
@@ -110,13 +111,7 @@ class Monitoring(Running):
     """``neighio monitor``, or another command that goes on, and what it prints."""
 
     def __init__(self, *arguments: str, command: Sequence[str] = (*COMMAND, "monitor")) -> None:
-        self.process = subprocess.Popen(
-            [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        assert self.process.stdout is not None
-        self._output = self.process.stdout
-        self._unread = b""
-        self.records = []
+        Program.__init__(self, [*command, *arguments], stdin=subprocess.DEVNULL)
 
     def record(self) -> dict[str, Any]:
         """The next line, which is as the schema has it."""

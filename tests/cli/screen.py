@@ -18,10 +18,9 @@ from types import TracebackType
 
 import pyte
 
-__all__ = ["SECONDS", "Person"]
+from .program import SECONDS
 
-SECONDS = 30.0
-"""How long anything may take on a machine under load."""
+__all__ = ["SECONDS", "Person"]
 
 KEYS = {
     "up": "\x1b[A",

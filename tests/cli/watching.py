@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import select
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, Protocol
 
 from neighio.address import LinkAddress, parse_ip
@@ -20,19 +15,15 @@ from neighio.wire import arp, ethernet, ndisc
 from neighio.wire.ethernet import BROADCAST, ETH_P_IPV6, ipv6_multicast_lladdr
 from neighio.wire.ipv6 import ALL_NODES, solicited_node
 
+from .program import SECONDS, Program, Record
 from .schemas import validate
 
 COMMAND = [sys.executable, "-W", "error", "-m", "neighio"]
-SECONDS = 30.0
-"""How long anything may take on a machine under load."""
-
 OURS = "00:00:5e:00:53:01"
 OUR_IP, OUR_IP6 = "198.51.100.1", "2001:db8::1"
 
 SOMEBODY = {4: "198.51.100.250", 16: "2001:db8::250"}
 SOMEBODY_ELSE = {4: "198.51.100.251", 16: "2001:db8::251"}
-
-Record = dict[str, Any]
 
 
 class Wire(Protocol):
@@ -116,44 +107,11 @@ def link() -> Iterator[tuple[Here, Peer, Speaker]]:
     here.close()
 
 
-class Watching:
-    """A watcher that runs; what it prints is read line by line. Nothing is waited for longer than SECONDS."""
+class Watching(Program):
+    """A watcher that runs."""
 
     def __init__(self, *arguments: str, prefix: Sequence[str] = (), **options: Any) -> None:
-        self.process = subprocess.Popen(
-            [*prefix, *COMMAND, "watch", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **options,
-        )
-        assert self.process.stdout is not None
-        self._output = self.process.stdout
-        self._unread = b""
-
-    def __enter__(self) -> Watching:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
-
-    def line(self) -> str:
-        """The next line of output, without its newline; "" at the end. A line that was cut is none."""
-        deadline = time.monotonic() + SECONDS
-        while b"\n" not in self._unread:
-            readable, _, _ = select.select([self._output], [], [], max(deadline - time.monotonic(), 0))
-            assert readable, "nothing was printed"
-            piece = os.read(self._output.fileno(), 65536)
-            if not piece:
-                return ""
-            self._unread += piece
-        line, _, self._unread = self._unread.partition(b"\n")
-        return line.decode("ascii")
+        super().__init__([*prefix, *COMMAND, "watch", *arguments], **options)
 
     def record(self) -> Record:
         """The next line, which is JSON and as its schema has it."""
@@ -177,9 +135,9 @@ class Watching:
                 return found
 
     def rest(self) -> list[Record]:
-        """Read to the end."""
+        """Read to the end; a line that was cut is none."""
         found = []
-        while line := self.line():
+        while line := self.line(cut=True):
             found.append(json.loads(line))
             validate("watch", found[-1])
         return found
