@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any
 
 import pytest
@@ -362,9 +362,13 @@ def on_a_terminal(**environment: str) -> str:
         env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment},
     )
     os.close(follower)
-    written = os.read(leader, 65536).decode()
+    written = b""
+    # EIO: nobody has the other end any more, and all is read. The kernel hands it over piece by piece.
+    with suppress(OSError):
+        while piece := os.read(leader, 65536):
+            written += piece
     os.close(leader)
-    return written
+    return written.decode()
 
 
 @in_namespace
