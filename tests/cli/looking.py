@@ -79,8 +79,9 @@ def on_a_full_disk(*arguments: str) -> str:
     return done.stderr
 
 
-def on_a_terminal(*arguments: str, columns: int = 80, **environment: str) -> str:
-    """Run a command that ends with a pseudo-terminal as its output; return what it wrote there."""
+def on_a_terminal(*arguments: str, columns: int = 80, status: int = 0, **environment: str) -> str:
+    """Run a command that ends, with this status, with a pseudo-terminal as its output; return what it wrote
+    there."""
     leader, follower = pty.openpty()
     pieces: list[bytes] = []
 
@@ -94,16 +95,17 @@ def on_a_terminal(*arguments: str, columns: int = 80, **environment: str) -> str
 
     reader = threading.Thread(target=read)
     reader.start()
-    subprocess.run(
+    done = subprocess.run(
         [*COMMAND, *arguments],
         stdout=follower,
-        check=True,
+        check=False,
         timeout=SECONDS,
         env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "NO_COLOR": "", **environment},
     )
     os.close(follower)
     reader.join()
     os.close(leader)
+    assert done.returncode == status
     return b"".join(pieces).decode()
 
 

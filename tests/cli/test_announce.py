@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import pty
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import pytest
@@ -24,6 +22,7 @@ from neighio.testing import Here, Peer, connect, in_namespace
 from neighio.wire import arp, ndisc
 
 from .bridges import bridge
+from .looking import on_a_terminal
 from .schemas import validate
 
 US, THEM, VIRTUAL = "02:00:00:00:00:01", "02:00:00:00:00:07", "00:00:5e:00:01:07"
@@ -351,32 +350,13 @@ def test_it_ends_when_nobody_reads_any_more() -> None:
     assert (command.returncode, errors) == (0, "")
 
 
-def on_a_terminal(**environment: str) -> str:
-    """Run the command with a pseudo-terminal as its output; return what it wrote there."""
-    leader, follower = pty.openpty()
-    subprocess.run(
-        [*COMMAND, VIP, "--both", "--verify", "-c", "1"],
-        stdout=follower,
-        check=False,
-        timeout=30,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment},
-    )
-    os.close(follower)
-    written = b""
-    # EIO: nobody has the other end any more, and all is read. The kernel hands it over piece by piece.
-    with suppress(OSError):
-        while piece := os.read(leader, 65536):
-            written += piece
-    os.close(leader)
-    return written.decode()
-
-
 @in_namespace
 def test_on_a_terminal_a_line_fits_and_a_duplicate_is_red_unless_no_color_is_set() -> None:
     with link() as (_, peer):
         peer.add_address("eth0", f"{VIP}/24")
-        coloured = on_a_terminal(NO_COLOR="")
-        plain = on_a_terminal(NO_COLOR="1")
+        command = ["announce", VIP, "--both", "--verify", "-c", "1"]
+        coloured = on_a_terminal(*command, status=1)
+        plain = on_a_terminal(*command, status=1, NO_COLOR="1")
     assert f"\x1b[31mduplicate: {THEM} answers too\x1b[0m" in coloured
     assert "\x1b" not in plain
     assert [line for line in plain.splitlines() if len(line) > 80] == []

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import signal
 import socket
 import subprocess
@@ -20,7 +18,7 @@ from neighio.kernel.requests import new_neighbour
 from neighio.testing import Here, Peer, connect, in_namespace
 from neighio.wire import arp
 
-from .looking import on_a_full_disk
+from .looking import on_a_full_disk, on_a_terminal
 from .schemas import validate
 
 US, THEM, TOO = "02:00:00:00:00:01", "02:00:00:00:00:07", "02:00:00:00:00:08"
@@ -612,26 +610,10 @@ def test_a_full_disk_is_told_in_one_line() -> None:
         assert "No space left on device" in on_a_full_disk("resolve", "198.51.100.7", "-c", "2", "-i", "0")
 
 
-def on_a_terminal(**environment: str) -> str:
-    """Run the command with a pseudo-terminal as its output; return what it wrote there."""
-    leader, follower = pty.openpty()
-    subprocess.run(
-        [*COMMAND, "198.51.100.7"],
-        stdout=follower,
-        check=True,
-        timeout=30,
-        env={**os.environ, "TERM": "xterm", **environment},
-    )
-    os.close(follower)
-    written = os.read(leader, 65536).decode()
-    os.close(leader)
-    return written
-
-
 @in_namespace
 def test_states_are_coloured_on_a_terminal_unless_no_color_is_set() -> None:
     with link():
-        coloured = on_a_terminal(NO_COLOR="")
-        plain = on_a_terminal(NO_COLOR="1")
+        coloured = on_a_terminal("resolve", "198.51.100.7", NO_COLOR="")
+        plain = on_a_terminal("resolve", "198.51.100.7", NO_COLOR="1")
     assert "\x1b[32mREACHABLE\x1b[0m" in coloured
     assert "REACHABLE" in plain and "\x1b" not in plain
