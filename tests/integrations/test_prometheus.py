@@ -156,7 +156,7 @@ async def test_every_counter_of_the_table_is_told(autojump_clock: MockClock) -> 
         sent, received = link.statistics().sent, link.statistics().received
     told = {key[0] for key in found}
     gauges = {"entries", "gc_entries", "swept", "hash_buckets"}
-    for name in statistics.__dataclass_fields__:
+    for name in statistics._fields:
         metric = f"neighio_{name}" if name in gauges else f"neighio_{name}_total"
         assert metric in told, name
         if name != "entries":
