@@ -53,10 +53,11 @@ demo: $(VENV)/stamp-run
 	@echo 'demo: neighbours on a private network'
 	@$(PYTHON) -m neighio demo
 
-# A few tests are done before four workers have started.
+# A few tests are done before four workers have started. Some are to have the machine alone.
 test: $(VENV)/stamp-test
 	@echo 'test: $(if $(PYTEST_ARGS),as asked,the whole suite)'
-	@$(PYTHON) -m pytest $(or $(PYTEST_ARGS),--numprocesses=$(WORKERS) --dist=worksteal)
+	@$(PYTHON) -m pytest $(or $(PYTEST_ARGS),--numprocesses=$(WORKERS) --dist=worksteal -m 'not alone')
+	@$(if $(PYTEST_ARGS),,$(PYTHON) -m pytest -m alone)
 
 parity: $(VENV)/stamp-run
 	@echo 'parity: the kernel as oracle'

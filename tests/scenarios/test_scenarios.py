@@ -77,6 +77,7 @@ def test_no_trace_is_left_of_a_scenario_that_is_gone() -> None:
     assert recorded == names
 
 
+@pytest.mark.alone
 def test_the_running_kernel_a_host_and_the_engine_do_the_same() -> None:
     require_namespaces()
     chosen = [scenario for scenario in SCENARIOS if scenario.identity in QUICK]

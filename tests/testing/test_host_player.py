@@ -18,6 +18,8 @@ from neighio.testing.scenario.nodes import Nodes
 from neighio.testing.scenario.trace import Line
 from neighio.testing.scenario.watch import Watch
 
+pytestmark = pytest.mark.alone
+
 LIFE = """\
 title = "what a host is told, and tells"
 holds = ["4.2"]

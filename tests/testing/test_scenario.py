@@ -270,6 +270,7 @@ def test_reports_of_groups_and_whom_they_go_to_are_left_out() -> None:
 # -- both players
 
 
+@pytest.mark.alone
 def test_the_kernel_player_and_the_engine_agree_on_the_life(scenario: Scenario) -> None:
     require_namespaces()
     (result,) = session.play_on_kernel([scenario])
@@ -294,6 +295,7 @@ steps = [
 """
 
 
+@pytest.mark.alone
 def test_the_engine_takes_what_a_router_had_the_kernel_draw_and_both_follow_routes(tmp_path: Path) -> None:
     require_namespaces()
     path = tmp_path / "routed.toml"
@@ -309,6 +311,7 @@ def test_the_engine_takes_what_a_router_had_the_kernel_draw_and_both_follow_rout
     assert "x 2001:db8:2::7 EHOSTUNREACH" in said
 
 
+@pytest.mark.alone
 def test_the_kernel_draws_until_it_has_what_another_play_had(tmp_path: Path) -> None:
     require_namespaces()
     path = tmp_path / "draw.toml"
