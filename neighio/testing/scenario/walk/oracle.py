@@ -343,9 +343,13 @@ class KernelOracle:
         return {**ipv4, "ipv6": ipv6} if ipv6 else ipv4
 
     def _await_carrier(self, on: bool) -> None:
-        """Whoever asks for a device's state (6.8 and later) has it told of its carrier at once."""
+        """Whoever asks for a device's state (6.8 and later) has it told of its carrier at once. The peer's
+        end drops what it is to send until it has been told, too."""
+        stage = self._stage
         deadline = time.monotonic() + LINK_WATCH
-        while (self._stage.node.link(DEVICE).operstate == IF_OPER_UP) != on:
+        while (stage.node.link(DEVICE).operstate == IF_OPER_UP) != on or (
+            on and stage.far.link("vb").operstate != IF_OPER_UP
+        ):
             if time.monotonic() > deadline:
                 raise Disturbed("the kernel did not notice the carrier")
             time.sleep(0.001)
