@@ -44,7 +44,7 @@ _IFA_F_NODAD: Final = 0x02
 _LINK_UP_TIMEOUT: Final = 5.0
 """Seconds. The kernel takes up to one to tell a device that the other end is up."""
 
-_ADDRESS_TIMEOUT: Final = 5.0
+_ADDRESS_TIMEOUT: Final = 30.0
 """Seconds within which an IPv6 address is in use, on however busy a machine."""
 
 _IPV6_QUIET: Final = {

@@ -5,9 +5,7 @@ A process is told tasks on its standard input, one a line, and tells what came o
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -30,9 +28,6 @@ __all__ = ["Lanes", "Task", "work"]
 
 PER_PROCESS: Final = 4
 """Lanes in a process: with more, they would wait for one another."""
-
-URGENT: Final = -20
-"""How nice a process is: not at all, where that is allowed."""
 
 SWITCH: Final = 0.0003
 """Seconds after which a lane gives way to one that wants to act within a jiffy."""
@@ -69,10 +64,7 @@ class Task:
 def work(lanes: int) -> None:
     """Be such a process."""
     sys.setswitchinterval(SWITCH)
-    # It mostly sleeps, and is to act in time on a busy machine, too. With a real-time priority it would not:
-    # the kernel's own workers, some of which it needs, would come last.
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, URGENT)
+    # No priority: with one, the kernel's own workers, some of which a walk needs, would come last.
     tasks: SimpleQueue[str] = SimpleQueue()
     telling = threading.Lock()
 
