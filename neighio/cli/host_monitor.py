@@ -49,7 +49,7 @@ class HostMonitor:
         ready = {
             "kind": "ready",
             **self._stamp.at(),
-            "began": self._stamp.began,
+            "monotonic": self._stamp.began,
             "device": name,
             "lladdr": str(attached.lladdr),
             "addresses": attached.addresses,

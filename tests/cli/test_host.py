@@ -155,7 +155,7 @@ def test_json_tells_each_change_with_when_and_what() -> None:
             "kind",
             "time",
             "wall",
-            "began",
+            "monotonic",
             "device",
             "lladdr",
             "addresses",

@@ -121,8 +121,6 @@ COMMON = {
 ELSEWHERE = {
     # /proc/net/stat has it of a cache; of a host's answer it is the entries themselves.
     "entries": {"array", "integer"},
-    # A time of day; of a host the instant by the clock that all processes share.
-    "began": {"string", "number"},
 }
 """Keys whose values are of several types."""
 

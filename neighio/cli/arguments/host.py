@@ -34,7 +34,7 @@ standard output: "ready" when it answers for its addresses, and each change of i
                    conflict, failed, link), time (seconds from the start), wall (the time of day), address,
                    device, lladdr, state, flags, probes, refcnt, protocol. "failed": a packet of ours was
                    not sent, where Linux reports it; "link": the interface, its present, up and carrier;
-                   "address": one of its own is in use from now on; "ready": began is the start by
+                   "address": one of its own is in use from now on; "ready": monotonic is the start by
                    CLOCK_MONOTONIC
 
 standard input: commands, a line each. The answer is a line of JSON, {"ok": true, ...} or {"ok": false,

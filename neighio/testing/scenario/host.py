@@ -228,7 +228,7 @@ class _Stage(Stage):
         for record in self.host.read():
             kind = record["kind"]
             if kind == "ready":
-                self._began = float(record["began"])
+                self._began = float(record["monotonic"])
             elif self.beginning and kind in _KINDS:
                 described = describe_notification(self._event(record, _KINDS[kind]))
                 if described is not None:
