@@ -15,7 +15,7 @@ ifneq ($(shell test "`cat $(VENV)/stamp-run 2>/dev/null`" = "`pwd -P`" && $(PYTH
 STALE := stale
 endif
 
-.PHONY: help demo test parity mutants walk bench ci check lint typing door docs wheel clean stale
+.PHONY: help demo test parity mutants walk bench check lint typing door docs wheel clean stale
 .DEFAULT_GOAL := help
 
 help:
@@ -25,7 +25,6 @@ help:
 	@echo 'make mutants  break the core in small ways; the scenarios must notice each (two minutes)'
 	@echo 'make walk     do the same by chance on this kernel and on the engine; STEPS=100000 SEED=name'
 	@echo 'make bench    measure beside peers and floors (half an hour); writes docs/benchmarks.md; ROW=name for one row'
-	@echo 'make ci       make check and make test, without doing twice what is in both'
 	@echo 'make check    everything below, in this order'
 	@echo '  make lint     ruff (check and format), flake8-async'
 	@echo '  make typing   mypy --strict, pyright --verifytypes'
@@ -56,8 +55,8 @@ demo: $(VENV)/stamp-run
 # A few tests are done before four workers have started. Some are to have the machine alone.
 test: $(VENV)/stamp-test
 	@echo 'test: $(if $(PYTEST_ARGS),as asked,the whole suite)'
-	@$(PYTHON) -m pytest $(or $(PYTEST_ARGS),--numprocesses=$(WORKERS) --dist=worksteal -m 'not alone')
 	@$(if $(PYTEST_ARGS),,$(PYTHON) -m pytest -m alone)
+	@$(PYTHON) -m pytest $(or $(PYTEST_ARGS),--numprocesses=$(WORKERS) --dist=worksteal -m 'not alone')
 
 parity: $(VENV)/stamp-run
 	@echo 'parity: the kernel as oracle'
@@ -77,10 +76,6 @@ bench: $(VENV)/stamp-bench
 
 check: lint typing door docs wheel
 	@echo 'check: all passed'
-
-# The tests of door are in the suite.
-ci: lint typing docs wheel test
-	@echo 'ci: all passed'
 
 # A public coroutine must checkpoint on every return (910, 911) and never loop without one (913); tests need not.
 # Tests also catch what they judge (103) and close what a task of theirs still reads (111).
