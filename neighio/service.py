@@ -304,6 +304,7 @@ class TableService(Administration):
                 transmits=claim.transmits,
                 optimistic=claim.optimistic,
                 defence=claim.defence,
+                notify_routers=claim.notify_routers,
             )
 
     def _begin_device(self, attached: AttachedDevice) -> None:

@@ -222,6 +222,8 @@ class Claims:
         for claim in self._claims.get(device.index, {}).values():
             if claim.transmits and (len(claim.address.ip) == 4 or first):
                 self._detect_anew(claim)
+            elif first:
+                self._notify_routers(claim)
 
     def _detect_anew(self, claim: Claim) -> None:
         if len(claim.address.ip) == 16:
@@ -306,8 +308,10 @@ class Claims:
             if len(ip) == 4:
                 self._put_in_turn(device, claim.address)
         self._services.outputs.append(Claimed(device, ip))
-        if detected and is_link_local(ip):
-            # What was reported before came from nowhere.
+        if is_link_local(ip) and not any(
+            is_link_local(other.ip) and other.proven and other.ip != ip for other in device.own(AF_INET6)
+        ):
+            # What was reported before came from nowhere (ipv6_lonely_lladdr).
             self._services.listener.have_source(device)
         if len(ip) == 4:
             if claim.transmits:
@@ -321,7 +325,7 @@ class Claims:
         """Tell all routers of an address that is new, so that they know it before they need it (RFC 9131
         6.1.2)."""
         device, ip = claim.device, claim.address.ip
-        if claim.notify_routers and device.up and len(ip) == 16 and not is_link_local(ip):
+        if claim.notify_routers and device.ready and len(ip) == 16 and not is_link_local(ip):
             retrans_time = self._caches[AF_INET6].by_device[device.index].parms.retrans_time
             self.announcer.announce(
                 device,

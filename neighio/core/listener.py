@@ -132,7 +132,8 @@ class Listener:
                 return
             reports.old_until = services.now + OLDER_VERSION_QUERIER_PRESENT
         if self._speaks_old(device, reports):
-            self._query_old(device, reports, wanted, min(query.max_response, LONGEST_OLD_RESPONSE))
+            longest = inf if query.version == 1 else LONGEST_OLD_RESPONSE
+            self._query_old(device, reports, wanted, min(query.max_response, longest))
         elif wanted:
             reports.asked |= wanted
             due = services.floor(services.now + services.random.random() * query.max_response)

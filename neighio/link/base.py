@@ -51,7 +51,8 @@ class Selection(NamedTuple):
 
     Attributes:
         ipv4: the host's own IPv4 addresses, packed: frames to others are not taken.
-        host: of IPv6 also what a host answers or heeds: echo requests and replies, MLD queries.
+        host: of IPv6 also what a host answers or heeds: echo requests and replies, MLD's queries and reports
+            (of version 1).
         packets: every IPv6 frame, and every IPv4 frame to ``ipv4``, of which only ICMP is taken otherwise.
     """
 

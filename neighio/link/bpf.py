@@ -25,7 +25,7 @@ from ..wire.ipv6 import (
     IPPROTO_ROUTING,
     IPV6_HLEN,
 )
-from ..wire.mld import MLD_LISTENER_QUERY
+from ..wire.mld import MLD_LISTENER_REPORT
 from ..wire.ndisc import ND_REDIRECT, ND_ROUTER_SOLICIT
 from .base import CLIENT, Selection
 
@@ -142,10 +142,11 @@ def _within(protocol: int, selection: Selection) -> list[Instruction]:
 
 
 def _within_ipv6(selection: Selection) -> list[Instruction]:
-    # Echo request and reply and the query are neighbours in number, as are the five of Neighbour Discovery.
+    # Echo request and reply, the query and the first version's report are neighbours in number, as are the
+    # five of Neighbour Discovery.
     host = [
         Instruction(JUMP_GREATER_OR_EQUAL, 0, _REJECT, ICMPV6_ECHO_REQUEST),
-        Instruction(JUMP_GREATER, 0, _ACCEPT, MLD_LISTENER_QUERY),
+        Instruction(JUMP_GREATER, 0, _ACCEPT, MLD_LISTENER_REPORT),
     ]
     return [
         Instruction(LOAD_BYTE, 0, 0, _IPV6_NEXT_HEADER),

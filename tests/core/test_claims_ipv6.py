@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from neighio.address import LinkAddress, format_ip
+from neighio.core.constants import IFF_UP
 from neighio.core.events import Transmit
 from neighio.errors import DeviceGone, DuplicateAddress
 from neighio.testing.simulation import Simulation
@@ -744,3 +745,17 @@ def test_nobody_is_told_while_the_device_is_down() -> None:
     sim.claim("va", CLAIM, transmits=0, notify_routers=True)
     sim.run(60.0)
     assert log(sim) == [] and sim.driver.counters == {}
+
+
+@pytest.mark.parametrize("transmits", [0, 1])
+def test_nobody_is_told_before_there_is_a_carrier(transmits: int) -> None:
+    sim = started(retrans_time=0.5)
+    link(sim).set_down()
+    link(sim).change(flags=link(sim).flags | IFF_UP)
+    sim.claim("va", CLAIM, transmits=transmits, notify_routers=True)
+    sim.run(60.0)
+    assert advertisements(sim) == []
+    log(sim)
+    link(sim).set_carrier(True)
+    sim.run(60.0)
+    assert [text for _, text in log(sim) if text == TOLD] == [TOLD] * 3

@@ -64,7 +64,7 @@ def quiet(*addresses: str) -> Simulation:
 
 def query(of: str = "::", *, within: float = 4.0, dst: str = ALL_NODES, version: int = 2) -> bytes:
     # Above what 15 bits hold it is a floating-point number: 100 s.
-    code = round(within * 1000) if within < 32.768 else 0x986A
+    code = round(within * 1000) if version == 1 or within < 32.768 else 0x986A
     body = code.to_bytes(2, "big") + bytes(2) + packed(of)
     rest = bytes(4) if version == 2 else b""
     draft = Draft(130, body, packed(ROUTER), packed(dst), rest, hop_limit=1, extensions=((0, ROUTER_ALERT),))
@@ -166,6 +166,19 @@ def test_the_first_link_local_address_that_is_ours_has_everything_reported_again
     found = reports(sim)
     assert {one.source for one in found} == {US_LOCAL}
     assert [one.records for one in found] == [dict.fromkeys(LISTENED, JOINED)] * 2
+
+
+def test_so_has_one_that_is_not_detected_and_a_second_one_nothing() -> None:
+    sim = quiet(f"{US}/64")
+    sim.claim("va", f"{US_LOCAL}/64", transmits=0)
+    sim.run(10.0)
+    found = reports(sim)
+    assert {one.source for one in found} == {US_LOCAL}
+    assert [one.records for one in found] == [dict.fromkeys(LISTENED, JOINED)] * 2
+
+    sim.claim("va", "fe80::77/64")
+    sim.run(10.0)
+    assert {records for one in reports(sim) for records in one.records} == {group("fe80::77")}
 
 
 # -- queries
@@ -328,7 +341,7 @@ def heard(of: str, source: str = HOST) -> bytes:
 
 
 @pytest.mark.parametrize("of", ["::", group(US)])
-@pytest.mark.parametrize("within", [4.0, 1.0])
+@pytest.mark.parametrize("within", [4.0, 1.0, 60.0])
 def test_a_query_of_version_1_is_answered_in_it_for_each_group_at_a_random_time(
     of: str, within: float
 ) -> None:

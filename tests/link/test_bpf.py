@@ -106,7 +106,7 @@ FORMS = [pytest.param(0x86DD, id="of-ipv6"), pytest.param(None, id="of-all")]
 @pytest.mark.parametrize("protocol", FORMS)
 @pytest.mark.parametrize(
     ("selection", "wanted"),
-    [(CLIENT, DISCOVERY), (HOST, DISCOVERY | {128, 129, 130}), (PACKETS, set(range(256)))],
+    [(CLIENT, DISCOVERY), (HOST, DISCOVERY | {128, 129, 130, 131}), (PACKETS, set(range(256)))],
     ids=["client", "host", "packets"],
 )
 def test_of_icmpv6_the_selected_types_are_taken(
@@ -129,7 +129,7 @@ def test_of_ipv6_extension_headers_are_taken_for_what_they_may_hide_and_other_pr
 
 @pytest.mark.parametrize("header", sorted(set(range(256)) - EXTENSIONS - {58}))
 def test_no_other_protocol_passes_for_icmpv6(header: int) -> None:
-    assert not any(taken(HOST, ipv6(header, kind)) for kind in (*DISCOVERY, 128, 129, 130))
+    assert not any(taken(HOST, ipv6(header, kind)) for kind in (*DISCOVERY, 128, 129, 130, 131))
 
 
 @pytest.mark.parametrize("protocol", [0x0800, None], ids=["of-ipv4", "of-all"])
