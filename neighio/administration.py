@@ -360,7 +360,8 @@ class Administration:
     async def flush_gradually(self, dev: str | None = None, *, nud: int | str | None = None) -> int:
         """As :meth:`flush`, of the entries that are there now, with a checkpoint after each 256 of them.
 
-        An entry is judged by its state when its turn comes. When cancelled, what has gone is gone.
+        An entry is judged by its state when its turn comes; one that a lost carrier has spared meanwhile is
+        left alone. When cancelled, what has gone is gone.
 
         Raises:
             trio.ClosedResourceError: the table was closed meanwhile.

@@ -168,7 +168,8 @@ class HostRole:
         Raises:
             DuplicateAddress: somebody has it; it says at which link-layer address.
             AdminError: EEXIST, it is there already; EACCES, IPv6 is disabled on the device.
-            InvalidAddress: it is none that a station can have, or the kernel would answer for it, too.
+            InvalidAddress: it is none that a station can have, or the kernel would answer for it, too, or it
+                is of IPv4 and to be optimistic.
             DeviceGone: the device went meanwhile.
             ValueError: the device is a client, or a number or a defence is none; names the field.
         """
@@ -179,6 +180,8 @@ class HostRole:
             raise InvalidAddress(f"address: {format_ip(ip)} is of a family that this table does not serve")
         if dad_transmits is not None and dad_transmits not in range(256):
             raise ValueError(f"dad_transmits: {dad_transmits!r} is out of range, expected 0 to 255")
+        if optimistic and len(ip) == 4:
+            raise InvalidAddress(f"optimistic: {address} is no IPv6 address")
         if defence not in DEFENCES:
             raise ValueError(f"defence: {defence!r} is not one of {', '.join(DEFENCES)}")
         await self._refuse(self, ip)

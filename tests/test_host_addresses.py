@@ -168,6 +168,13 @@ async def test_an_optimistic_address_is_used_while_it_is_detected(autojump_clock
         assert n.ours.addresses == (OURS6,) and n.a.statistics().tasks_waiting == 0
 
 
+async def test_an_ipv4_address_is_not_used_while_it_is_detected(autojump_clock: MockClock) -> None:
+    async with net() as n:
+        with pytest.raises(neighio.InvalidAddress, match=r"^optimistic: .* is no IPv6 address"):
+            await n.ours.add_address(OURS4, optimistic=True)
+        assert n.ours.addresses == n.ours.tentative == ()
+
+
 @pytest.mark.parametrize("address", BOTH)
 async def test_an_address_that_is_wanted_is_not_had_yet(address: str, autojump_clock: MockClock) -> None:
     async with net() as n, trio.open_nursery() as nursery:

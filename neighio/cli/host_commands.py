@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import trio
 
-from ..errors import AdminError, DeviceGone, DuplicateAddress, NeighioError
+from ..address import parse_network
+from ..errors import AdminError, DeviceGone, NeighioError
 from ..records import Record
 from .host_options import AddressWay, parse_route
 from .host_send import Sender
@@ -125,8 +126,6 @@ class Commands:
         match words:
             case ["add", address]:
                 await host.begin_address(address, host.usual_way)
-            case ["add", address, "optimistic"] if ":" not in address:
-                raise ValueError(f"optimistic: {address} is no IPv6 address")
             case ["add", address, how] if how in WAYS:
                 await host.begin_address(address, WAYS[how])
             case ["del", address]:
@@ -145,11 +144,11 @@ class Commands:
             case ["add", *rest]:
                 route = parse_route(rest)
                 host.attached.add_route(*route)
-                host.routes = [one for one in host.routes if one.network != route.network] + [route]
+                host.routes[parse_network(route.network)] = route
             case ["del", *rest]:
                 route = parse_route(rest)
                 host.attached.remove_route(*route)
-                host.routes = [one for one in host.routes if one.network != route.network]
+                host.routes.pop(parse_network(route.network), None)
             case _:
                 raise ValueError("route: expected route add NET [via GATEWAY] or route del NET [via GATEWAY]")
         return {}
@@ -179,8 +178,6 @@ class Commands:
 def _errno(error: Exception) -> str:
     """The name of the errno that Linux would give, or the nearest one."""
     code = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, DuplicateAddress):
-        code = errno.EADDRINUSE
-    elif isinstance(error, DeviceGone):
+    if isinstance(error, DeviceGone):
         code = errno.ENETDOWN
     return errno.errorcode.get(code or errno.EINVAL, str(code))

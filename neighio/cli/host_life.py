@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from ..address import parse_network
 from ..device import AttachedDevice, Device
 from ..echo import answer_echo
 from ..errors import DeviceGone, DuplicateAddress, InvalidAddress, NeighioError
@@ -33,7 +34,8 @@ class Host:
     Attributes:
         table, attached: the table, and its one device.
         usual_way: how an address is had unless it is said otherwise.
-        settings, routes: what was set and added, for the time when a removed interface is there again.
+        settings, routes: what was set and added, routes by network and prefix length, for the time when a
+            removed interface is there again.
         stamp: when something happens.
     """
 
@@ -50,7 +52,9 @@ class Host:
     def __init__(self, options: HostOptions) -> None:
         self._options = options
         self.settings: list[Setting] = list(options.settings)
-        self.routes: list[Route] = list(options.routes)
+        self.routes: dict[tuple[bytes, int], Route] = {
+            parse_network(route.network): route for route in options.routes
+        }
         self.usual_way: Final = AddressWay(options.dad_transmits)
         self._refusals: list[NeighioError] = []
         self._commands = Commands(self)
@@ -163,7 +167,7 @@ class Host:
         await trio.lowlevel.checkpoint()
 
     def _add_routes(self) -> None:
-        for network, gateway in self.routes:
+        for network, gateway in self.routes.values():
             self.attached.add_route(network, gateway)
 
     # -- living
@@ -206,7 +210,7 @@ class Host:
                 scope.cancel()
             await self.until(lambda: self.attached.present)
             apply_settings(self.table, self.attached.name, self.settings)
-            for network, gateway in self.routes:
+            for network, gateway in self.routes.values():
                 try:
                     self.attached.add_route(network, gateway)
                 except InvalidAddress as error:

@@ -68,12 +68,12 @@ class HostMonitor:
             record = self._record(event)
             if record is not None:
                 self._writer.line(json_line(record))
-        elif self._form == "text":
-            if isinstance(event, NewNeighbour | DelNeighbour | Miss):
-                self._writer.line(neighbour_line(event_record(event, self._stamp), _plain))
-            elif isinstance(event, AddressConflict) and self._ready:
-                # Until we are ready it is what we end with.
+        elif isinstance(event, AddressConflict):
+            # Until we are ready it is what we end with.
+            if self._ready:
                 complain(str(event))
+        elif self._form == "text" and isinstance(event, NewNeighbour | DelNeighbour | Miss):
+            self._writer.line(neighbour_line(event_record(event, self._stamp), _plain))
 
     def _record(self, event: Happening) -> Record | None:
         match event:

@@ -14,8 +14,8 @@ __all__ = ["Deletion"]
 class Deletion:
     """The entries of some devices that are there now, to be deleted as ``ip neigh flush`` does.
 
-    An entry is judged by its state when its turn comes; one made later is left alone, and so is what remains
-    of a device that was detached.
+    An entry is judged by its state when its turn comes; one made later is left alone, and so is one that a
+    lost carrier has spared meanwhile, and what remains of a device that was detached.
     """
 
     def __init__(

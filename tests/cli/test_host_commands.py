@@ -232,7 +232,11 @@ def test_routes_come_and_go_and_are_there_again_when_the_interface_is() -> None:
         host.do("route add 203.0.113.0/24 via 198.51.100.2")
         host.do("route add 203.0.112.0/24")
         host.do("route add default via fe80::2")
-        host.do("route del 198.18.0.0/15")
+        # The second one's gateway is by the first one, which is said twice; and a network is one however spelled.
+        host.do("route add 198.18.8.0/24")
+        host.do("route add 198.18.9.0/24 via 198.18.8.1")
+        host.do("route add 198.18.8.0/24")
+        host.do("route del 198.18.0.0/255.254.0.0")
         assert host.refusal("route del 198.18.0.0/15")[0] == "ESRCH"
         assert host.refusal("route del 203.0.113.0/24 via 198.51.100.9")[0] == "ESRCH"
         for again in range(2):
@@ -244,6 +248,8 @@ def test_routes_come_and_go_and_are_there_again_when_the_interface_is() -> None:
             there = states(host)
             assert {"198.51.100.2", "203.0.112.7", "fe80::2"} <= there.keys()
             assert not {"198.51.100.9", "203.0.113.7", "2001:db8:7::7"} & there.keys()
+            host.do("send 198.18.9.7")
+            assert "198.18.8.1" in states(host)
             if not again:
                 here.delete_link("v1")
                 host.until(lambda record: record.get("present") is False)
@@ -455,16 +461,35 @@ def test_an_address_of_somebody_else_is_not_added_later_either() -> None:
 
 
 @in_namespace
+def test_nobody_has_to_monitor_to_be_told_that_an_address_is_somebody_elses() -> None:
+    with link(), Running(*QUICK, "--address", "fe80::1/64").ready() as host:
+        assert host.do("address add 2001:db8::2/64")["addresses"] == ["fe80::1/64"]
+        while host.do("stats")["tentative"]:
+            pass
+        assert host.do("stats")["addresses"] == ["fe80::1/64"]
+        text = f"neighio host: 2001:db8::2 dev v1 used by {THEM}: duplicate\n"
+        assert host.end() == (0, "", text)
+
+
+@in_namespace
 def test_routers_are_told_of_an_address_that_is_new() -> None:
-    with link() as (_, peer):
-        peer.sysctl("net/ipv6/conf/v2/accept_untracked_na", 1)
-        peer.sysctl("net/ipv6/conf/v2/forwarding", 1)
+    with link() as (here, peer):
+        for place in ("v2", "default"):
+            peer.sysctl(f"net/ipv6/conf/{place}/accept_untracked_na", 1)
+            peer.sysctl(f"net/ipv6/conf/{place}/forwarding", 1)
         with started("--mac", MAC, "--notify-routers") as host:
             host.do("address add 2001:db8::9/64")
-            for ip in ("2001:db8::1", "2001:db8::9"):
-                while (found := kernels_neighbour(peer, ip)) is None:
-                    host.do("stats")
-                assert found.lladdr is not None and found.lladdr.hex(":") == MAC and found.state == NUD_STALE
+            for again in range(2):
+                for ip in ("2001:db8::1", "2001:db8::9"):
+                    while (found := kernels_neighbour(peer, ip)) is None:
+                        host.do("stats")
+                    assert found.lladdr is not None and found.lladdr.hex(":") == MAC
+                    assert found.state == NUD_STALE
+                if not again:
+                    here.delete_link("v1")
+                    host.until(lambda record: record.get("present") is False)
+                    plug(here, peer)
+                    host.until(lambda record: record.get("up") is True)
 
 
 @in_namespace
