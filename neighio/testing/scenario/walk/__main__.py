@@ -155,7 +155,7 @@ def run(
 def _comes_again(side: Lanes, task: Task, found: Finding) -> bool:
     """Whether what differed while the machine was disturbed differs without that: in two of four walks."""
     outcomes = _attempt(side, task)([found.moves] * SURE, found.rest)
-    return sum(bool(outcome.difference) for outcome in outcomes) >= SURE / 2
+    return sum(bool(one.difference and not one.disturbance) for one in outcomes) >= SURE / 2
 
 
 def _after(seconds: float) -> Callable[[], bool]:

@@ -14,6 +14,7 @@ from ....kernel import requests
 from ..model import DEVICE
 from ..nodes import METRONOME, Nodes
 from ..watch import Watch
+from .lockstep import Disturbed
 
 __all__ = ["Beats", "Managed", "Metronome"]
 
@@ -93,9 +94,15 @@ class Metronome:
         return self._heard
 
     def catch_up(self) -> None:
-        """Wait until every run up to now is known."""
+        """Wait until every run up to now is known.
+
+        Raises:
+            Disturbed: it takes too long.
+        """
         now = time.monotonic()
-        while self._heard < now < self._heard + NOTICED:
+        while self._heard < now:
+            if time.monotonic() > now + NOTICED:
+                raise Disturbed("the machine is too busy to tell whether its managed work ran")
             time.sleep(JIFFY)
 
 

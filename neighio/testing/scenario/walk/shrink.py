@@ -41,7 +41,11 @@ def shrink(found: Finding, attempt: Attempt, is_over: Callable[[], bool] = lambd
 
     def differing(candidates: Sequence[tuple[Move, ...]]) -> list[Finding]:
         outcomes = attempt(candidates, found.rest)
-        return [Finding(one.moves, one.rest, one.difference) for one in outcomes if one.difference]
+        return [
+            Finding(one.moves, one.rest, one.difference)
+            for one in outcomes
+            if one.difference and not one.disturbance
+        ]
 
     best = min(differing([found.moves] * SURE), key=_size, default=None)
     if best is None:
