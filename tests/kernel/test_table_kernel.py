@@ -97,7 +97,7 @@ async def test_the_kernel_answers_resolve_probe_and_proof() -> None:
         entry = s.table.lookup(PEER)
         assert entry is not None and entry.confirmed > before
         reply = await s.table.probe(PEER, unicast=True)
-        assert (str(reply.lladdr), reply.others) == (FAR, ()) and 0 < reply.round_trip < 1
+        assert (str(reply.lladdr), reply.others) == (FAR, ()) and reply.round_trip > 0
         s.table.set("va", retrans_time=0.05)
         with pytest.raises(neighio.Unreachable):
             await s.table.probe(ABSENT)

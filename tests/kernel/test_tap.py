@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,26 +22,23 @@ from neighio.kernel.rtnetlink import LinkMessage, NeighbourMessage, decode
 from neighio.kernel.uapi import RTNLGRP_NEIGH
 from neighio.link.base import FrameTooLong, LinkDown, LinkGone
 from neighio.link.tap import TapLink, open_tap
-from neighio.testing.isolation import REQUIRE_KERNEL, in_namespace
+from neighio.testing.isolation import in_namespace
 from neighio.testing.namespace import Here
 from neighio.wire import arp, ipv6, ndisc
 from neighio.wire.ethernet import BROADCAST, build, ipv6_multicast_lladdr
+
+from ..tun import require_tun
 
 OWN = bytes.fromhex("020000000077")
 GROUP = bytes.fromhex("333300abcdef")
 KERNEL_IP, OWN_IP = parse_ip("198.51.100.1")[0], parse_ip("198.51.100.2")[0]
 KERNEL_IP6, OWN_IP6 = parse_ip("2001:db8::1")[0], parse_ip("2001:db8::2")[0]
 OURS_TO_SAY = bytes(12) + b"\x88\xb5" + bytes(46)
-TUN = Path("/dev/net/tun")
 
 
 @pytest.fixture(autouse=True)
 def tun() -> None:
-    if not os.access(TUN, os.R_OK | os.W_OK):
-        reason = f"{TUN} is not there, or not ours to open: modprobe tun, chmod 666 {TUN}; in a container --device {TUN}"
-        if os.environ.get(REQUIRE_KERNEL) == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_tun()
 
 
 @asynccontextmanager
