@@ -110,7 +110,8 @@ class Engine(DeviceStimuli, NeighbourCalls):
                 deadline = due
         if self.claims.busy:
             deadline = min(deadline, self.claims.next_deadline(number))
-        return min(deadline, self.listener.next_deadline(number))
+        reports = self.listener.next_deadline(number)
+        return reports if reports < deadline else deadline
 
     def handle_timers(self, scope: Scope, now: float, budget: int = BUDGET) -> bool:
         """Do what is due for the scope, looking at about ``budget`` rows; True when more is due now."""

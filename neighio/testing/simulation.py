@@ -162,11 +162,12 @@ class Simulation:
     def _next(self) -> float:
         while self._heap and self._deadlines.get(self._heap[0][1]) != self._heap[0][0]:
             heappop(self._heap)
-        return min(
-            self._heap[0][0] if self._heap else inf,
-            self._actions[0][0] if self._actions else inf,
-            self.segment.next_due(),
-        )
+        due = self.segment.next_due()
+        if self._heap and self._heap[0][0] < due:
+            due = self._heap[0][0]
+        if self._actions and self._actions[0][0] < due:
+            due = self._actions[0][0]
+        return due
 
     def _step(self) -> None:
         if self.segment.next_due() <= self.now:
