@@ -23,7 +23,7 @@ help:
 	@echo 'make test     run the tests; PYTEST_ARGS="-k name" narrows them'
 	@echo 'make parity   play every scenario on this kernel, on a host and on the engine; writes docs/parity.md'
 	@echo 'make mutants  break the core in small ways; the scenarios must notice each (two minutes)'
-	@echo 'make walk     do the same by chance on this kernel and on the engine; STEPS=100000 SEED=name'
+	@echo 'make walk     take steps by chance on this kernel and on the engine, and compare after each; STEPS=100000 SEED=name'
 	@echo 'make bench    measure beside peers and floors (half an hour); writes docs/benchmarks.md; ROW=name for one row'
 	@echo 'make check    everything below, in this order'
 	@echo '  make lint     ruff (check and format), flake8-async'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 import subprocess
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -199,7 +200,7 @@ def _commit() -> str:
 
 def _program_version(name: str) -> str:
     said = _said([name, "-V" if name == "arping" else "--version"])
-    return said or "not installed"
+    return said or ("of a version that it does not tell" if shutil.which(name) else "not installed")
 
 
 def _said(command: list[str]) -> str:

@@ -6,6 +6,7 @@ tools/record_commands.py records them. Their figures are not compared.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 import sys
@@ -18,6 +19,8 @@ from typing import Any
 import pytest
 
 from neighio.cli import _COMMANDS, build_parser
+
+from .cli.schemas import validate
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "commands"
@@ -70,6 +73,18 @@ def test_a_session_is_recorded_as_it_is_asked_for(session: Any) -> None:
     assert typed == texts(session.lines)
     assert "Traceback" not in record and "(see neighio" not in record
     assert str(ROOT) not in record and "/tmp/" not in record
+
+
+def test_an_object_of_a_record_is_as_its_schema_has_it() -> None:
+    seen = 0
+    for path in PAGES.glob("*.txt"):
+        command = path.stem.partition("-")[0]
+        schema = {"show": "entry", "monitor": "change"}.get(command, command)
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("{"):
+                validate(schema, json.loads(line))
+                seen += 1
+    assert seen > 10
 
 
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session.name)

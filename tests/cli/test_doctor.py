@@ -163,7 +163,9 @@ def test_what_keeps_a_device_from_being_used_is_a_problem_if_it_was_asked_for() 
         assert of(find(*QUIET)[1], "interface") == [("note", *down)]
         assert find(*QUIET)[0] == 0
         assert of(find(*QUIET, "-I", "eth0")[1], "interface") == [("problem", *down)]
-        assert of(find(*QUIET, "-I", "lo")[1], "interface") == [("problem", "the loopback device", None)]
+        assert of(find(*QUIET, "-I", "lo")[1], "interface") == [
+            ("problem", "the loopback device", "choose another, or leave --dev out")
+        ]
 
 
 @in_namespace

@@ -89,5 +89,6 @@ def add_announce(commands: Commands) -> None:
     announce.add_argument(
         "--force", action="store_true", help="announce what the device does not have, as well"
     )
-    announce.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-    announce.add_argument("-j", "--json", action="store_true", help="print JSON objects, one a line")
+    printed = announce.add_mutually_exclusive_group()
+    printed.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    printed.add_argument("-j", "--json", action="store_true", help="print JSON objects, one a line")

@@ -23,8 +23,8 @@ examples:
 one JSON object a line (docs/schemas/history.json), of these kinds:
   stay         an address at a link-layer address: device, address, lladdr, began, ended, messages (how many
                said so), note
-  a report     as `neighio watch --json` prints it: new, moved, flip, failover, duplicate, own, storm; wall is
-               when it was seen last
+  a report     as `neighio watch --json` prints it, without time: new, moved, flip, failover, duplicate, own,
+               storm; wall is when it was seen last
 in the order of their beginnings. Times of day are UTC; in text they are local.
 
 exit status: 0 it is known, 1 it is not, or not since then, 2 usage, or the database cannot be read,
@@ -39,9 +39,9 @@ def add_history(commands: Commands) -> None:
     history.add_argument("who", metavar="IP|MAC", help="an IP address, or a link-layer address")
     history.add_argument(
         "--db",
-        default="neighio.db",
+        required=True,
         metavar="FILE",
-        help="the database of `neighio watch` (default: %(default)s)",
+        help="the database of `neighio watch`",
     )
     history.add_argument(
         "--since", type=instant, metavar="T", help="tell what was so later than this: 2h, 3d, or a time"

@@ -43,7 +43,7 @@ begin with # are nothing.
   show [IP] | show proxy | stats
   add|change|replace|append|del   as `ip neigh`: IP [lladdr L] [nud STATE] [router] [use] [managed]
                                   [extern_learn] [extern_valid] [protocol P] [dev D] | proxy IP [dev D]
-  flush [nud STATE]               as `ip neigh flush`
+  flush [dev D] [nud STATE]       as `ip neigh flush`
   send IP [BYTES] [from IP] [confirm]   a UDP datagram to port 9, by the routes; confirm: as MSG_CONFIRM
   use IP | confirm IP             as if a packet were to go there; the upper layer saw progress
   link down | link up             the interface

@@ -54,7 +54,7 @@ examples:
 
 one JSON object a line (docs/schemas/change.json), of these kinds:
   begun      from here on nothing is missed
-  new, del   the entry is so now; it has gone
+  new, del   the entry is so now (with --trace "change" says it); it has gone
   miss       an application is asked who has the address (app_solicit)
   change     a transition (--trace): old_state, state, old_lladdr, lladdr, old_flags, flags, the stimulus, and
              whether Linux tells of it (notified)

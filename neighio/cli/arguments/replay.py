@@ -61,7 +61,7 @@ one JSON object a line (docs/schemas/replay.json), of these kinds:
   storm      device, lladdr (null: the whole link), first, last, messages, peak (in a second)
   end        frames, seconds, unusable (frames of no link, by reason), untimed, set_back (how often the
              clock was), anomalies (how many of each), uncertain (null, or unknown_hops,
-             known_before, unasked, refused), error (null, or why it ends with status 2)
+             known_before, unasked, refused), error (null, or why it ends with status 2 or 130)
 
 exit status: 0 done, 2 usage, or a capture that cannot be read (to its end), or a picture or the output
 that cannot be written, 130 interrupted. What there is until then is told, and drawn."""

@@ -79,7 +79,9 @@ def add_top(commands: Commands) -> None:
         metavar="COLUMN",
         help=f"begin in the order of this column: {', '.join(_COLUMNS)} (default: %(default)s)",
     )
-    parser.add_argument("--once", action="store_true", help="print it once, as plain lines, and end")
+    parser.add_argument(
+        "--once", action="store_true", help="print it once, as plain lines, and end (not with --dev)"
+    )
     parser.add_argument(
         "-j", "--json", action="store_true", help="print JSON objects, one a line, each second or --once"
     )

@@ -84,7 +84,7 @@ class Doctor:
         if self._arguments.no_probe:
             self._tell([_unasked("--no-probe: nothing is sent")])
         elif not may_open_devices():
-            self._tell([_unasked("no device can be opened without CAP_NET_RAW")])
+            self._tell([_unasked("no device can be opened without CAP_NET_RAW", "sudo neighio doctor")])
         else:
             self._tell(await find_responders(used, everybody))
 
@@ -112,9 +112,11 @@ class Doctor:
     def _tell(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
             self._levels[finding.level] += 1
+            if self._arguments.quiet and finding.level not in (Level.WARNING, Level.PROBLEM):
+                continue
             if self._arguments.json:
                 self._print(json.dumps(asdict(finding)))
-            elif not self._arguments.quiet or finding.level in (Level.WARNING, Level.PROBLEM):
+            else:
                 for line in finding_lines(finding, self._width, self._output.paint):
                     self._print(line)
 
@@ -132,5 +134,6 @@ def _counted(count: int, level: Level) -> str:
     return f"{count} {level}{plural}"
 
 
-def _unasked(reason: str) -> Finding:
-    return Finding(Level.NOTE, "link", "duplicates", "not asked who else has this host's addresses", reason)
+def _unasked(reason: str, do: str | None = None) -> Finding:
+    what = "not asked who else has this host's addresses"
+    return Finding(Level.NOTE, "link", "duplicates", what, reason, do)

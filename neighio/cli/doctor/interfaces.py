@@ -53,7 +53,12 @@ def _interface(device: KernelDevice, names: dict[int, str], hindrance: Level) ->
         yield Finding(Level.OK, "interface", name, f"up, {', '.join(looks)}")
     elif link.flags & IFF_LOOPBACK:
         yield Finding(
-            hindrance, "interface", name, "the loopback device", "nobody but this host is there", None
+            hindrance,
+            "interface",
+            name,
+            "the loopback device",
+            "nobody but this host is there",
+            "choose another, or leave --dev out" if hindrance is Level.PROBLEM else None,
         )
     elif link.type != ARPHRD_ETHER:
         yield Finding(
@@ -62,6 +67,7 @@ def _interface(device: KernelDevice, names: dict[int, str], hindrance: Level) ->
             name,
             f"has no Ethernet header (type {link.type}, {link.kind or 'hardware'})",
             "ARP and Neighbour Discovery are not for it, and neighio cannot open it",
+            "choose another, or leave --dev out" if hindrance is Level.PROBLEM else None,
         )
     elif not device.up:
         yield Finding(

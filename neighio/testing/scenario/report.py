@@ -29,7 +29,8 @@ def report(engine: Sequence[Result], kernel: Sequence[Result], host: Sequence[Re
         f"* scenarios: {len(engine)}",
         f"* on the engine, against the recorded traces: {_count(engine)}",
         f"* on this kernel, against the engine: {_count(kernel)}",
-        f"* on `neighio host`, against this kernel in the same run: {_count(host)};",
+        "* on `neighio host`, against this kernel in the same run, or its trace where that",
+        f"  does not play: {_count(host)};",
         f"  {sum(r.comparison is not None and r.comparison.apart for r in host)} of them with the order of "
         "frames and that of notifications each by itself, as they were read too late",
         f"* played as a client, too, from which no answers are expected: {clients}",
