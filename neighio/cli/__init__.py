@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
-from .output import Output, printable
+from .output import Output, complain
 
 __all__ = ["INTERRUPTED", "UNUSABLE", "build_parser", "main"]
 
@@ -50,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
         return found, unknown
 
     def error(self, message: str) -> NoReturn:
-        print(printable(f"{self.prog}: {message} (see {self.prog} --help)"), file=sys.stderr)
+        complain(f"{self.prog}: {message} (see {self.prog} --help)")
         raise SystemExit(UNUSABLE)
 
 
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .running import explain
 
         name = parser.prog if arguments.command is None else f"{parser.prog} {arguments.command}"
-        print(printable(f"{name}: {explain(error)}"), file=sys.stderr)
+        complain(f"{name}: {explain(error)}")
         return UNUSABLE
     parser.print_help(sys.stderr)
     return UNUSABLE

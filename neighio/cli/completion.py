@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import socket
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from ..records import json_line
 from . import UNUSABLE
 from .neighbours import STATES
-from .output import Output, printable
+from .output import Output, complain, printable
 
 __all__ = ["complete", "completion"]
 
@@ -25,7 +24,7 @@ def completion(arguments: argparse.Namespace) -> int:
         from argcomplete.shell_integration import shellcode
     except ImportError:
         missing = "the package argcomplete is missing: pip install 'neighio[cli]'"
-        print(f"neighio completion: {missing}", file=sys.stderr)
+        complain(f"neighio completion: {missing}")
         return UNUSABLE
     # Where there is nothing to say a shell would offer files.
     script = shellcode(["neighio"], shell=arguments.shell, use_defaults=False)

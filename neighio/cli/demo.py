@@ -12,7 +12,7 @@ from typing import Final
 from ..testing import available, enter_command
 from . import INTERRUPTED, UNUSABLE
 from .demo_show import choose_show
-from .output import printable
+from .output import complain, printable
 from .play import play
 from .running import explain, run
 from .stage import Stage, kernel_stage, memory_stage
@@ -68,7 +68,7 @@ def _perform_here(*, json: bool) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
-        print(printable(f"neighio demo: {explain(error)}"), file=sys.stderr)
+        complain(f"neighio demo: {explain(error)}")
         return UNUSABLE
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -16,7 +15,7 @@ from ..watch.lladdrs import note
 from ..watch.past import Past, Stay, read_past
 from ..watch.store import Report
 from . import UNUSABLE
-from .output import Output, printable
+from .output import Output, complain, printable
 from .watch_report import local_time, report_line, report_record, utc
 
 __all__ = ["history"]
@@ -37,7 +36,7 @@ def history(arguments: Namespace) -> int:
             )
         if not past.stays and not past.reports:
             since = "" if arguments.since is None else f" since {local_time(arguments.since)}"
-            print(printable(f"neighio history: {arguments.who} was not heard{since}"), file=sys.stderr)
+            complain(f"neighio history: {arguments.who} was not heard{since}")
             return 1
         _print(past, as_json=arguments.json)
         if arguments.plot is not None:
@@ -46,7 +45,7 @@ def history(arguments: Namespace) -> int:
         # Imported here: nothing else of this command needs trio.
         from .running import explain
 
-        print(printable(f"neighio history: {explain(error)}"), file=sys.stderr)
+        complain(f"neighio history: {explain(error)}")
         return UNUSABLE
     return 0
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
 from argparse import Namespace
 
 from ..errors import NeighioError
 from . import UNUSABLE
 from .host_life import Host
 from .host_options import HostOptions
-from .output import printable
+from .output import complain
 from .running import run
 from .verbose import tell_log
 
@@ -22,7 +21,7 @@ def host(arguments: Namespace) -> int:
     try:
         options = HostOptions.parse(arguments)
     except (ValueError, NeighioError) as error:
-        print(printable(f"neighio host: {error}"), file=sys.stderr)
+        complain(f"neighio host: {error}")
         return UNUSABLE
     if arguments.verbose:
         tell_log(logging.DEBUG)

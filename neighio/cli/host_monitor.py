@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
-
 from ..core.events import AddressConflict, DelNeighbour, Miss, NewNeighbour, PacketFailed
 from ..device import AttachedDevice
 from ..publication import AddressInUse, DeviceChange, Happening
 from ..records import Record, Stamp, conflict_record, event_record, failure_record, json_line
 from ..table import NeighbourTable
+from . import output
 from .lines import LineWriter
 from .neighbours import neighbour_line
-from .output import printable
 
 __all__ = ["HostMonitor", "complain"]
 
 
 def complain(text: str) -> None:
-    """Say something on standard error, be it that nobody hears it any more."""
-    if sys.stderr is not None:
-        with suppress(OSError):
-            print(printable(f"neighio host: {text}"), file=sys.stderr, flush=True)
+    """Say something on standard error."""
+    output.complain(f"neighio host: {text}")
 
 
 class HostMonitor:

@@ -18,7 +18,7 @@ from .kernel_neighbours import GROUPS, KernelNeighbours
 from .lasting import LAST_LINES_SECONDS
 from .lines import LineWriter
 from .neighbours import change_line, check, neighbour_line, parse_filter
-from .output import Output
+from .output import Output, complain
 from .running import run
 
 __all__ = ["monitor"]
@@ -30,7 +30,7 @@ _LOST: Final = "neighio monitor: more happened than the kernel could keep: some 
 def monitor(arguments: Namespace) -> int:
     """Run the command; return its exit status."""
     if arguments.kernel and arguments.trace:
-        print("neighio monitor: trace: the kernel keeps some transitions to itself", file=sys.stderr)
+        complain("neighio monitor: trace: the kernel keeps some transitions to itself")
         return UNUSABLE
     return run("monitor", Monitor(arguments).run)
 
@@ -107,7 +107,7 @@ class Monitor:
             finally:
                 self._write_told()
             await self._writer.drain()
-        print(_ENDED, file=sys.stderr)
+        complain(_ENDED)
 
     def _tell(self, record: Record) -> None:
         kind = record["kind"]
@@ -117,7 +117,7 @@ class Monitor:
         if self._arguments.trace and kind == "new":
             return
         if kind == "lost":
-            print(_LOST, file=sys.stderr)
+            complain(_LOST)
         if self._arguments.json:
             self._told.append(f"{json_line(record)}\n")
         elif kind not in ("begun", "lost"):

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Final, TextIO
 
-__all__ = ["Output", "is_coloured", "printable"]
+__all__ = ["Output", "complain", "is_coloured", "printable"]
 
 _COLOURS: Final = {
     "REACHABLE": "32",
@@ -39,6 +39,24 @@ def is_coloured(stream: TextIO | None) -> bool:
     )
 
 
+def complain(text: str) -> None:
+    """Print a line on standard error, if there is anybody to read it: its terminal may have gone. The text is
+    escaped here."""
+    if sys.stderr is None:
+        return
+    try:
+        print(printable(text), file=sys.stderr, flush=True)
+    except OSError:
+        _give_up(sys.stderr)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Have what nobody takes go nowhere, for Python flushes the stream once more when it ends."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, stream.fileno())
+    os.close(nothing)
+
+
 class Output:
     """Standard output, a line at a time."""
 
@@ -62,10 +80,7 @@ class Output:
         try:
             print(text, flush=True)
         except OSError as error:
-            # Python flushes standard output once more when it ends.
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, sys.stdout.fileno())
-            os.close(nothing)
+            _give_up(sys.stdout)
             if isinstance(error, BrokenPipeError):
                 return False
             raise OSError(error.errno, error.strerror, "standard output") from None

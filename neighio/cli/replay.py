@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import sys
 from argparse import Namespace
 from typing import Final, Self
 
@@ -20,7 +19,7 @@ from ..replay.capture import Capture, CaptureError
 from ..replay.player import Player, Told
 from ..wire.ethernet import ETH_ALEN, is_group
 from . import INTERRUPTED, UNUSABLE
-from .output import Output, printable
+from .output import Output, complain
 from .progress import Progress
 from .replay_report import CaptureStamp, closing_records, start_record, text_lines, told_record
 from .running import explain
@@ -37,7 +36,7 @@ def replay(arguments: Namespace) -> int:
     try:
         return Replay(arguments).run()
     except (NeighioError, OSError, ValueError) as error:
-        print(printable(f"neighio replay: {explain(error)}"), file=sys.stderr)
+        complain(f"neighio replay: {explain(error)}")
         return UNUSABLE
 
 

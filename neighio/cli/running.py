@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import trio
 
 from ..errors import InternalError, NeighioError
 from . import INTERRUPTED, UNUSABLE
-from .output import printable
+from .output import complain
 
 __all__ = ["explain", "run"]
 
@@ -35,7 +34,7 @@ async def _interruptible(command: str, task: Callable[[], Awaitable[int]]) -> in
                 error = _mendable(raised)
                 if error is None:
                     raise
-                print(printable(f"neighio {command}: {explain(error)}"), file=sys.stderr)
+                complain(f"neighio {command}: {explain(error)}")
                 status = UNUSABLE
             nursery.cancel_scope.cancel()
     return status

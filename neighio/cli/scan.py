@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from ..probe import Reply
 from ..sweep import Sweep, SweepProgress
 from ..table import NeighbourTable, open_table
 from . import UNUSABLE
-from .output import printable
+from .output import complain
 from .progress import INTERVAL, Progress
 from .running import explain, run
 from .scan_all_nodes import AllNodes
@@ -38,7 +37,7 @@ def scan(arguments: Namespace) -> int:
     try:
         command = Scan(arguments)
     except NeighioError as error:
-        print(printable(f"neighio scan: {error}"), file=sys.stderr)
+        complain(f"neighio scan: {error}")
         return UNUSABLE
     return run("scan", command.run)
 
@@ -60,7 +59,7 @@ class Scan:
             try:
                 vendor = load_vendors()
             except NeighioError as error:
-                print(printable(f"neighio scan: {error}"), file=sys.stderr)
+                complain(f"neighio scan: {error}")
         form = "json" if arguments.json else "quiet" if arguments.quiet else "text"
         self._progress = Progress("requests")
         self._report = Report(form, vendor, self._progress.clear)
@@ -96,9 +95,9 @@ class Scan:
         if self._arguments.json or self._arguments.quiet:
             return
         if plan.own:
-            print(printable(f"neighio scan: {own_text(plan.own)}, and not asked"), file=sys.stderr)
+            complain(f"neighio scan: {own_text(plan.own)}, and not asked")
         if not plan.device.carrier:
-            print(printable(f"neighio scan: {plan.device.name} has no carrier"), file=sys.stderr)
+            complain(f"neighio scan: {plan.device.name} has no carrier")
 
     async def _scan(self, table: NeighbourTable, plan: Plan) -> None:
         """Ask everybody, and tell it, whatever ends it.

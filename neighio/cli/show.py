@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 from ..address import parse_ip
@@ -13,7 +12,7 @@ from . import UNUSABLE
 from .instances import connect, find
 from .kernel_neighbours import KernelNeighbours
 from .neighbours import Filter, check, neighbour_line, parse_filter
-from .output import Output, printable
+from .output import Output, complain
 from .running import run
 
 __all__ = ["show"]
@@ -24,7 +23,7 @@ def show(arguments: Namespace) -> int:
     try:
         wanted = parse_filter(arguments.family, arguments.dev, arguments.state)
     except ValueError as error:
-        print(printable(f"neighio show: {error}"), file=sys.stderr)
+        complain(f"neighio show: {error}")
         return UNUSABLE
     command = Show(arguments, wanted)
     status = run("show", command.read)

@@ -14,7 +14,7 @@ from ..watch.store import Report, Store
 from ..watch.watcher import Watcher
 from .lasting import ENDING_SIGNALS, Lasting
 from .lines import LineWriter
-from .output import Output, printable
+from .output import Output, complain
 from .running import run
 from .verbose import tell_log
 from .watch_report import report_line, report_record
@@ -80,4 +80,4 @@ class Watch:
         self.notice(f"{device}: {frames} frames were lost: they came faster than they could be read")
 
     def notice(self, text: str) -> None:
-        print(printable(f"neighio watch: {text}"), file=sys.stderr)
+        complain(f"neighio watch: {text}")

@@ -183,3 +183,22 @@ def test_the_commands_help_brings_in_neither_rich_nor_the_demo() -> None:
         "neighio.cli.resolve",
         "neighio.testing",
     }.intersection(loaded)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "--state", "odd"],
+        ["resolve", "198.51.100.7", "--dev", "nowhere"],
+        ["history", "--db", "/none", "x"],
+    ],
+)
+def test_what_nobody_can_be_told_any_more_has_its_status_all_the_same(arguments: list[str]) -> None:
+    """Standard error is a terminal that has gone."""
+    master, slave = os.openpty()
+    os.close(master)
+    with os.fdopen(slave, "w") as gone:
+        done = subprocess.run(
+            [sys.executable, "-m", "neighio", *arguments], stdout=subprocess.DEVNULL, stderr=gone, check=False
+        )
+    assert done.returncode == 2

@@ -20,7 +20,7 @@ from ..instances import connect, find
 from ..kernel_neighbours import GROUPS
 from ..lasting import LAST_LINES_SECONDS
 from ..lines import LineWriter
-from ..output import Output
+from ..output import Output, complain
 from .drawing import Pen
 from .kernel_source import KernelSource
 from .model import Entry, Neighbours
@@ -90,7 +90,7 @@ class Top:
         if self._failure is not None:
             raise self._failure
         if self._over:
-            print(_ENDED, file=sys.stderr)
+            complain(_ENDED)
         return 0
 
     async def _run(self, nursery: trio.Nursery) -> None:
