@@ -24,7 +24,7 @@ help:
 	@echo 'make parity   play every scenario on this kernel, on a host and on the engine; writes docs/parity.md'
 	@echo 'make mutants  break the core in small ways; the scenarios must notice each (two minutes)'
 	@echo 'make walk     take steps by chance on this kernel and on the engine, and compare after each; STEPS=100000 SEED=name'
-	@echo 'make bench    measure beside peers and floors (half an hour); writes docs/benchmarks.md; ROW=name for one row'
+	@echo 'make bench    measure beside peers and floors (half an hour); writes docs/benchmarks.md; ROW="name ..." renews rows'
 	@echo 'make check    everything below, in this order'
 	@echo '  make lint     ruff (check and format), flake8-async'
 	@echo '  make typing   mypy --strict, pyright --verifytypes'
@@ -72,7 +72,7 @@ walk: $(VENV)/stamp-run
 
 bench: $(VENV)/stamp-bench
 	@echo 'bench: side by side with the peers'
-	@$(PYTHON) -m benchmarks $(if $(ROW),--row $(ROW),--write docs)
+	@$(PYTHON) -m benchmarks $(ROW:%=--row %) --write docs
 
 check: lint typing door docs wheel
 	@echo 'check: all passed'

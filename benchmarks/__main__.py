@@ -23,7 +23,7 @@ from neighio.testing import available, enter_command
 from .contenders import SIZES
 from .harness import ROOT, Result, Row, Setting, measure
 from .plot import loglog
-from .report import Provenance, figure, page, provenance, table
+from .report import Provenance, figure, page, provenance, renewed, table
 from .rows import GROWTH, ROWS
 
 RUNS: Final = 5
@@ -39,8 +39,8 @@ def main() -> int:
     if unknown := set(arguments.row) - ROWS.keys():
         print(f"bench: no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}", file=sys.stderr)
         return 2
-    if arguments.runs < 1 or (arguments.write is not None and (arguments.small or arguments.row)):
-        print("bench: at least one run; what is written is all rows, at their full sizes", file=sys.stderr)
+    if arguments.runs < 1 or (arguments.write is not None and (arguments.small or arguments.only)):
+        print("bench: at least one run; what is written is whole rows, at their full sizes", file=sys.stderr)
         return 2
     # Where no bytecode is written (PYTHONDONTWRITEBYTECODE), every start of ours would count as compiling.
     compileall.compile_dir(ROOT / "neighio", quiet=1)
@@ -56,7 +56,7 @@ def main() -> int:
     print()
     print(table(results))
     if arguments.write is not None:
-        _write(Path(arguments.write), results, where)
+        _write(Path(arguments.write), results, where, renew=bool(arguments.row))
     return 1 if any(result.failures or result.unmeasured() for result in results) else 0
 
 
@@ -70,7 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", action="append", default=[], metavar="CONTENDER", help="only this one; repeated"
     )
-    parser.add_argument("--write", metavar="FOLDER", help="write benchmarks.md and growth.svg there")
+    parser.add_argument(
+        "--write",
+        metavar="FOLDER",
+        help="write benchmarks.md and growth.svg there; with --row, renew those rows in what is there",
+    )
     parser.add_argument("--inside", metavar="NAME", help=argparse.SUPPRESS)
     return parser
 
@@ -137,14 +141,18 @@ def _kill_after(process: subprocess.Popen[str]) -> Timer:
     return timer
 
 
-def _write(folder: Path, results: list[Result], where: Provenance) -> None:
+def _write(folder: Path, results: list[Result], where: Provenance, *, renew: bool) -> None:
     picture = None
     for result in results:
         if result.row.name == "growth" and (drawn := _growth(result)):
             picture = "growth.svg"
             (folder / picture).write_text(drawn, encoding="utf-8")
-    (folder / "benchmarks.md").write_text(page(results, where, picture), encoding="utf-8")
-    _progress(f"written: {folder / 'benchmarks.md'}")
+    path = folder / "benchmarks.md"
+    text = (
+        renewed(path.read_text(encoding="utf-8"), results, where) if renew else page(results, where, picture)
+    )
+    path.write_text(text, encoding="utf-8")
+    _progress(f"written: {path}")
 
 
 def _growth(result: Result) -> str | None:

@@ -18,7 +18,7 @@ from typing import Final
 
 from .harness import ROOT, Line, Result, Unit, spread
 
-__all__ = ["PEERS", "figure", "lines_of", "page", "provenance", "table"]
+__all__ = ["PEERS", "figure", "lines_of", "page", "provenance", "renewed", "table"]
 
 PEERS: Final = ("trio", "scapy", "getmac", "pyroute2")
 HEADS: Final = ("what", "neighio", "floor", "ratio", "others", "target", "reached")
@@ -212,6 +212,31 @@ def _said(command: list[str]) -> str:
     return lines[0].strip() if lines else ""
 
 
+def renewed(text: str, results: Iterable[Result], where: Provenance) -> str:
+    """A page with some rows measured anew, and a line that says which, when and of what.
+
+    Raises:
+        ValueError: the page lacks a line of these rows.
+    """
+    lines = text.splitlines()
+    facts = dict(where.facts)
+    names = []
+    for result in results:
+        names.append(result.row.name)
+        for row in lines_of(result):
+            at = next((at for at, line in enumerate(lines) if line.startswith(f"| {row[0]} |")), None)
+            if at is None:
+                raise ValueError(f"the page has no line {row[0]!r}")
+            lines[at] = _line(row)
+    last = max(at for at, line in enumerate(lines) if line.startswith(("* runs: ", "* again: ")))
+    lines.insert(last + 1, f"* again: {', '.join(names)}, {facts['date']}, neighio {facts['neighio']}")
+    return "\n".join(lines) + "\n"
+
+
+def _line(row: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+
+
 def page(results: Iterable[Result], where: Provenance, picture: str | None) -> str:
     """All rows, as a page in Markdown."""
     out = [
@@ -228,7 +253,7 @@ def page(results: Iterable[Result], where: Provenance, picture: str | None) -> s
     ]
     notes: list[str] = []
     for result in results:
-        out += [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines_of(result)]
+        out += [_line(row) for row in lines_of(result)]
         notes += [f"* {result.row.name}: {text}" for text in remarks(result)]
     out += ["", "Settings, and who took no part:", "", *notes]
     if picture is not None:

@@ -187,6 +187,18 @@ def test_a_page_holds_every_row_and_every_remark() -> None:
     assert "](growth.svg)" in written
 
 
+def test_a_row_that_is_measured_again_takes_its_place_in_the_page_and_says_so() -> None:
+    lines = [Line("k", "what it is", "s", Target(0.5)), Line("l", "what it is not", "s")]
+    where = report.provenance(1)
+    before = report.page([result(line, neighio=[0.7]) for line in lines], where, None)
+    after = report.renewed(before, [result(lines[0], neighio=[0.3])], where)
+    assert "| what it is | 300 ms (1 run) |  |  |  | ≤ 500 ms | yes |" in after
+    assert "| what it is not | 700 ms (1 run) |" in after and "| what it is | 700 ms" not in after
+    assert "* again: row, 20" in after and after.count("\n") == before.count("\n") + 1
+    with pytest.raises(ValueError, match="no line 'another'"):
+        report.renewed(before, [result(Line("k", "another", "s"), neighio=[0.3])], where)
+
+
 # -- the plot
 
 
@@ -246,7 +258,7 @@ def test_a_row_of_which_nothing_came_is_no_success() -> None:
     [
         (["--row", "nothing"], "no row nothing; there are scan16, "),
         (["--runs", "0"], "at least one run"),
-        (["--small", "--write", "."], "what is written is all rows"),
+        (["--small", "--write", "."], "what is written is whole rows"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(arguments: list[str], told: str) -> None:
