@@ -38,12 +38,14 @@ class Lasting:
         self.status: int = 0
 
     async def live(
-        self, signals: AsyncIterator[int], body: Callable[[trio.Nursery], Awaitable[None]]
+        self, signals: AsyncIterator[int] | None, body: Callable[[trio.Nursery], Awaitable[None]]
     ) -> None:
         """Await ``body``, which is given a nursery for what goes on beside it, until it returns or fails, one
-        of the ``signals`` comes, or nobody reads any more. The last lines are written before this returns."""
+        of the ``signals`` comes (None: others hear them), or nobody reads any more. The last lines are
+        written before this returns."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._end_when_signalled, signals, nursery.cancel_scope)
+            if signals is not None:
+                nursery.start_soon(self._end_when_signalled, signals, nursery.cancel_scope)
             nursery.start_soon(self._write, nursery.cancel_scope)
             try:
                 await body(nursery)

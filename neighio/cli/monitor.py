@@ -15,7 +15,7 @@ from ..records import Record, Stamp, json_line
 from . import UNUSABLE
 from .instances import Instance, connect, find
 from .kernel_neighbours import GROUPS, KernelNeighbours
-from .lasting import LAST_LINES_SECONDS
+from .lasting import Lasting
 from .lines import LineWriter
 from .neighbours import change_line, check, neighbour_line, parse_filter
 from .output import Output, complain
@@ -45,7 +45,6 @@ class Monitor:
         # Closed from the start it is None.
         self._writer = LineWriter(sys.stdout.fileno() if hasattr(sys.stdout, "fileno") else None)
         self._told: list[str] = []
-        self._failure: NeighioError | OSError | None = None
 
     async def run(self) -> int:
         """Tell of what happens until nobody reads it, or the instance ends; return the exit status.
@@ -53,27 +52,10 @@ class Monitor:
         Raises:
             NeighioError, OSError: it cannot be told of, or no longer.
         """
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write, nursery.cancel_scope)
-            try:
-                await self._follow()
-            except (NeighioError, OSError) as error:
-                self._failure = error
-            finally:
-                with trio.move_on_after(LAST_LINES_SECONDS, shield=True):
-                    await self._writer.drain()
-            nursery.cancel_scope.cancel()
-        if self._failure is not None:
-            raise self._failure
+        lasting = Lasting(self._writer)
+        await lasting.live(None, lambda _: self._follow())
+        lasting.check()
         return 0
-
-    async def _write(self, scope: trio.CancelScope) -> None:
-        try:
-            await self._writer.run()
-        except (NeighioError, OSError) as error:
-            self._failure = error
-        scope.cancel()
-        await trio.lowlevel.checkpoint()
 
     async def _follow(self) -> None:
         if self._arguments.kernel:
