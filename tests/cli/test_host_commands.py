@@ -12,7 +12,7 @@ import pytest
 
 from neighio.core.constants import NLM_F_CREATE, NLM_F_REPLACE, NUD_STALE
 from neighio.kernel import requests
-from neighio.testing import Peer, in_namespace
+from neighio.testing import Here, Peer, in_namespace
 from neighio.wire import arp
 
 from .hosting import (
@@ -53,6 +53,14 @@ def started(*arguments: str) -> Running:
     host = Running(*ADDRESSES, *arguments, "--monitor", "json")
     host.kind("ready")
     return host
+
+
+def replug(host: Running, here: Here, peer: Peer) -> None:
+    """Remove the host's interface and make it again."""
+    here.delete_link("v1")
+    host.until(lambda record: record.get("present") is False)
+    plug(here, peer)
+    host.until(lambda record: record.get("up") is True)
 
 
 def told(host: Running) -> list[str]:
@@ -251,10 +259,7 @@ def test_routes_come_and_go_and_are_there_again_when_the_interface_is() -> None:
             host.do("send 198.18.9.7")
             assert "198.18.8.1" in states(host)
             if not again:
-                here.delete_link("v1")
-                host.until(lambda record: record.get("present") is False)
-                plug(here, peer)
-                host.until(lambda record: record.get("up") is True)
+                replug(host, here, peer)
 
 
 @in_namespace
@@ -486,10 +491,7 @@ def test_routers_are_told_of_an_address_that_is_new() -> None:
                     assert found.lladdr is not None and found.lladdr.hex(":") == MAC
                     assert found.state == NUD_STALE
                 if not again:
-                    here.delete_link("v1")
-                    host.until(lambda record: record.get("present") is False)
-                    plug(here, peer)
-                    host.until(lambda record: record.get("up") is True)
+                    replug(host, here, peer)
 
 
 @in_namespace

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import termios
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -188,22 +190,30 @@ def test_ctrl_c_ends_it_with_what_it_has() -> None:
                 assert output.splitlines()[-1].endswith("; interrupted")
 
 
-@in_namespace
-def test_ctrl_c_while_all_nodes_are_asked_has_those_who_have_answered() -> None:
-    with (
-        link(ipv6=["fe80::7", "2001:db8::7"]),
-        subprocess.Popen(
-            [*COMMAND, "-l", "-6", "--tries", "100", "--interval", "0.3", "--json"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as command,
-    ):
-        assert command.stdout is not None and command.stderr is not None
+@contextmanager
+def all_nodes_have_answered() -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A scan of all nodes that goes on, and its lines so far: its start, and two who were found."""
+    with subprocess.Popen(
+        [*COMMAND, "-l", "-6", "--tries", "100", "--interval", "0.3", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stdout is not None
         watchdog = threading.Timer(SECONDS / 2, command.kill)
         watchdog.start()
         seen = [command.stdout.readline() for _ in range(3)]
         watchdog.cancel()
+        yield command, seen
+
+
+@in_namespace
+def test_ctrl_c_while_all_nodes_are_asked_has_those_who_have_answered() -> None:
+    with (
+        link(ipv6=["fe80::7", "2001:db8::7"]),
+        all_nodes_have_answered() as (command, seen),
+    ):
+        assert command.stdout is not None and command.stderr is not None
         command.send_signal(signal.SIGINT)
         output, errors = "".join(seen) + command.stdout.read(), command.stderr.read()
         assert command.wait(SECONDS) == 130
@@ -217,18 +227,9 @@ def test_ctrl_c_while_all_nodes_are_asked_has_those_who_have_answered() -> None:
 def test_a_device_that_goes_down_while_all_nodes_are_asked_ends_it_with_what_it_has() -> None:
     with (
         link(ipv6=["fe80::7", "2001:db8::7"]) as (here, _),
-        subprocess.Popen(
-            [*COMMAND, "-l", "-6", "--tries", "100", "--interval", "0.3", "--json"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as command,
+        all_nodes_have_answered() as (command, seen),
     ):
         assert command.stdout is not None and command.stderr is not None
-        watchdog = threading.Timer(SECONDS / 2, command.kill)
-        watchdog.start()
-        seen = [command.stdout.readline() for _ in range(3)]
-        watchdog.cancel()
         here.set_link("eth0", up=False)
         output, errors = "".join(seen) + command.stdout.read(), command.stderr.read()
         assert command.wait(SECONDS) == 2

@@ -191,6 +191,19 @@ def test_nor_does_it_that_a_step_is_late(families: tuple[int, ...], seed: int) -
     )
 
 
+@pytest.mark.parametrize("families", FAMILIES, ids=str)
+@pytest.mark.parametrize(("busy", "least"), [(0.0, 400), (0.2, 100)])
+def test_most_steps_are_compared_and_of_late_ones_many(
+    families: tuple[int, ...], busy: float, least: int
+) -> None:
+    start = beginning(families)
+    compared = 0
+    for seed in range(6):
+        chance = Chance(str(seed), families)
+        compared += walk(LateEngine(start, seed, busy=busy), start, "host", by_chance(chance, 80)).compared
+    assert compared >= least
+
+
 def test_a_walk_is_the_same_of_the_same_seed() -> None:
     for families in FAMILIES:
         one, other, another = (Chance(seed, families) for seed in ("a", "a", "b"))
