@@ -132,7 +132,7 @@ def neighio_and_floor(count: int) -> dict[str, float]:
 
 def scapy(count: int) -> dict[str, float]:
     """Taking the frames apart; there is no table behind it."""
-    from scapy.layers.inet6 import IPv6  # noqa: F401
+    from scapy.layers.inet6 import IPv6  # noqa: F401  # has Ether know IPv6
     from scapy.layers.l2 import Ether
 
     found = {}

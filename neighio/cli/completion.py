@@ -42,10 +42,10 @@ def complete(parser: argparse.ArgumentParser) -> None:
         metavar = action.metavar if isinstance(action.metavar, str) else ""
         if action.dest in _WORDS:
             words = _WORDS[action.dest]
-            action.completer = lambda words=words, **_: words()  # type: ignore[attr-defined]
+            action.completer = lambda words=words, **_: words()  # type: ignore[attr-defined]  # argcomplete's
         elif action.choices is None and not metavar.startswith(_FILES):
             # What nobody knows beforehand must not be completed as a file's name.
-            action.completer = lambda **_: []  # type: ignore[attr-defined]
+            action.completer = lambda **_: []  # type: ignore[attr-defined]  # argcomplete's
     autocomplete(parser)
 
 
